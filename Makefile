@@ -1,0 +1,40 @@
+# Every target sets up what it needs: an own .venv, made once and brought up to date when a requirement changes.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST_FLAGS ?= -n logical --maxprocesses 8
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench docs
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## Install the workspace, editable, into .venv
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "installing the workspace into .venv (a few minutes the first time)"
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+demo: setup  ## Reconstruct a real multi-coil 3D brain, block by block
+	$(BIN)/python examples/demo.py
+
+# One thread a test process: the processes already keep every core busy.
+test: setup  ## Run every test but the slow ones on the wheels
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+lint: setup  ## Style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## Measure side by side with the peers
+	$(INSTALL) -e '.[bench]'
+	$(BIN)/python benchmarks/run.py
+
+docs: setup  ## Run every code block of the README and the guides
+	$(BIN)/python -m pytest docs

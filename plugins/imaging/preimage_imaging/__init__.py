@@ -1,0 +1,1 @@
+"""Image formation: identity, inpainting and blur, and images read from files."""

@@ -1,0 +1,1 @@
+"""Variational reconstruction: likelihoods, priors, and the solvers that minimise their sum."""
