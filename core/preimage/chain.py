@@ -1,0 +1,129 @@
+"""A chain: the parts of one run, from where data come from to how they are solved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import xarray as xr
+
+from preimage.data import tensor
+from preimage.errors import DataError, RunError
+from preimage.parts import Part
+from preimage.problem import Problem
+from preimage.run_settings import SimulateSettings
+from preimage.solving import Solver
+from preimage.space import AnySpace, ProductSpace
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The parts of a run.
+
+    Attributes
+    ----------
+    on : for each prior the name of the unknown that it is for, or None.
+    simulate : how a missing measurement is simulated; None if it is not.
+    seed : the run's.
+    propose : makes the part of a `[[preparation]]` section that a method proposes before itself.
+    """
+
+    loader: Part
+    preparations: tuple[Part, ...]
+    operator: Part
+    likelihood: Part
+    priors: tuple[Part, ...]
+    on: tuple[str | None, ...]
+    solver: Part
+    simulate: SimulateSettings | None
+    seed: int
+    propose: Callable[[Mapping[str, Any]], Part]
+
+    def make_solver(self) -> Solver:
+        """The solver, which a worker makes once."""
+        return self.solver.make()  # type: ignore[no-any-return]
+
+    def make_problem(
+        self,
+        dataset: xr.Dataset,
+        shared: dict[str, Any],
+        *,
+        scalars: Mapping[str, float] | None = None,
+        normalise: bool = False,
+        seed: int = 0,
+        with_priors: bool = True,
+    ) -> Problem:
+        """The problem of one block of the prepared dataset.
+
+        Parameters
+        ----------
+        scalars : numbers of the whole run; with `normalise` the data are divided by its `scale`.
+        seed : the block's.
+
+        Raises
+        ------
+        RunError : the measurement has values that are not finite.
+        """
+        scalars = scalars or {}
+        operator = self.operator.make(dataset=dataset, shared=shared)
+        y = read_measurement(dataset, operator.codomain)
+        likelihood = self.likelihood.make(dataset=dataset)
+        if normalise:
+            y = y * (1 / scalars["scale"])
+            likelihood = rescaled(likelihood, 1 / scalars["scale"])
+        priors = tuple(
+            part.make(domain=unknown(operator.domain, on), dataset=dataset, shared=shared)
+            for part, on in zip(self.priors, self.on, strict=True)
+            if with_priors
+        )
+        on = self.on if with_priors else ()
+        return Problem(y, operator, likelihood, priors, on, dict(scalars), seed)
+
+
+def unknown(domain: AnySpace, on: str | None) -> AnySpace:
+    """The space of the unknown that a prior is for."""
+    if on is None:
+        return domain
+    if not isinstance(domain, ProductSpace) or on not in domain:
+        names = ", ".join(domain) if isinstance(domain, ProductSpace) else "only one, without a name"
+        raise DataError(f"a prior is on the unknown {on!r}: the operator's unknowns are {names}")
+    return domain[on]
+
+
+def read_measurement(dataset: xr.Dataset, codomain: AnySpace) -> Any:
+    """The measurement as an element of the codomain, without the samples that are held out.
+
+    Raises
+    ------
+    DataError : it is missing, or its dims, shape or dtype are not the operator's.
+    RunError : some of it is not finite.
+    """
+    if isinstance(codomain, ProductSpace):
+        raise DataError("this operator's data have several parts; a dataset has one measurement")
+    y = tensor(dataset, "measurement", codomain.dims)
+    finite = torch.isfinite(torch.view_as_real(y) if y.is_complex() else y)
+    if not bool(finite.all()):
+        bad = ~finite.all(-1) if y.is_complex() else ~finite
+        first = dict(zip(codomain.dims, (int(i) for i in bad.nonzero()[0]), strict=True))
+        raise RunError(
+            f"the measurement has {int(bad.sum())} values that are not finite, the first in this block at {first}: "
+            "mask them out, or mend the data"
+        )
+    if "held_out" in dataset.variables:
+        y = y * ~held_out(dataset, codomain.dims)
+    return codomain.check(y)
+
+
+def held_out(dataset: xr.Dataset, dims: tuple[str, ...]) -> torch.Tensor:
+    """True where a sample is kept from the solver to judge it by; broadcasts over the measurement."""
+    found = dataset["held_out"]
+    ordered = [dim for dim in dims if dim in found.dims]
+    values = tensor(dataset.assign(held_out=found.transpose(*ordered)), "held_out").bool()
+    return values.reshape([found.sizes.get(dim, 1) for dim in dims])
+
+
+def rescaled(likelihood: Any, factor: float) -> Any:
+    """The likelihood of data multiplied by `factor`, where its own numbers are in the units of the data."""
+    return likelihood.rescaled(factor) if hasattr(likelihood, "rescaled") else likelihood

@@ -1,0 +1,117 @@
+"""One inverse problem: data, physics, noise and what is known of the unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from preimage.likelihoods import Gaussian, Likelihood
+from preimage.movable import moved
+from preimage.operators import Operator
+from preimage.space import AnySpace, Blocks, Element, leaves
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Minimise ℓ(A(x), y) + Σ R(x), or sample the posterior that it stands for.
+
+    Attributes
+    ----------
+    y : measurement, (*batch, *codomain).
+    operator : A.
+    likelihood : ℓ.
+    priors : the R, with their weights inside.
+    on : for each prior the name of the unknown that it is for; None where there is only one.
+    scalars : numbers of the whole run, such as `norm`, that blocks must agree on.
+    seed : the key of this problem's random numbers.
+    """
+
+    y: Any
+    operator: Operator
+    likelihood: Likelihood = field(default_factory=Gaussian)
+    priors: tuple[Any, ...] = ()
+    on: tuple[str | None, ...] = ()
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Give every prior an entry in `on`."""
+        if not self.on:
+            object.__setattr__(self, "on", (None,) * len(self.priors))
+
+    @property
+    def domain(self) -> AnySpace:
+        """The space of x."""
+        return self.operator.domain
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Shape of the batch dims."""
+        return self.operator.codomain.batch(self.y)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data lie."""
+        return leaves(self.y)[0].device
+
+    def zeros(self, space: AnySpace | None = None) -> Any:
+        """The zero of the domain, or of another space, with the batch and device of the data."""
+        return (space or self.domain).zeros(self.batch, self.device)
+
+    def data_gradient(self, x: Any) -> Any:
+        """The gradient of ℓ(A(x), y): J(x)ᴴ ∇ℓ."""
+        predicted, pull = self.operator.pullback(x)
+        return pull(self.likelihood.grad(predicted, self.y))
+
+    def objective(self, x: Any, predicted: Any = None) -> Tensor:
+        """ℓ(A(x), y) + Σ R(x), shape (*batch,); `predicted` is A(x) where it is known already.
+
+        A prior without a value, such as a denoiser, does not count.
+        """
+        predicted = self.operator(x) if predicted is None else predicted
+        values = [
+            self.likelihood.value(_at(predicted, i), _at(self.y, i)) + self._prior_value(_at(x, i))
+            for i in self._elements()
+        ]
+        return torch.stack(values).reshape(self.batch)
+
+    def residual(self, x: Any, predicted: Any = None) -> Tensor:
+        """‖A(x) − y‖ / ‖y‖, shape (*batch,)."""
+        predicted = self.operator(x) if predicted is None else predicted
+        codomain: Any = self.operator.codomain
+        misfit2: Tensor = codomain.squared_norm(predicted - self.y).reshape(self.batch)
+        data2: Tensor = codomain.squared_norm(self.y).reshape(self.batch)
+        return (misfit2 / data2.clamp_min(torch.finfo(data2.dtype).tiny)).sqrt()
+
+    def priors_on(self, name: str | None) -> tuple[Any, ...]:
+        """The priors of one unknown."""
+        return tuple(prior for prior, on in zip(self.priors, self.on, strict=True) if on == name)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Problem:
+        """A copy on another device or in another precision."""
+        return replace(
+            self,
+            y=moved(self.y, device, dtype),
+            operator=self.operator.to(device, dtype),
+            likelihood=moved(self.likelihood, device, dtype),
+            priors=moved(self.priors, device, dtype),
+        )
+
+    def _prior_value(self, x: Any) -> Tensor | float:
+        total: Tensor | float = 0.0
+        for prior, on in zip(self.priors, self.on, strict=True):
+            if hasattr(prior, "value"):
+                total = total + prior.value(x if on is None else x[on])
+        return total
+
+    def _elements(self) -> Iterator[tuple[int, ...]]:
+        return product(*map(range, self.batch))
+
+
+def _at(x: Any, index: tuple[int, ...]) -> Element:
+    return Blocks({name: part[index] for name, part in x.items()}) if isinstance(x, Blocks) else x[index]

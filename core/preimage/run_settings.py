@@ -1,0 +1,68 @@
+"""The sections of a run file that are the platform's own: seed, simulate, compute, output."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ByteSize, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+from preimage.settings import Settings
+
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds of `300`, `"30 s"`, `"5 min"` or `"2 h"`."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*(ms|s|min|h)\s*", value)
+        if match is None:
+            raise ValueError('write a duration such as "30 s", "5 min" or "2 h"')
+        return float(match[1]) * _SECONDS[match[2]]
+    return value
+
+
+Duration = Annotated[PositiveFloat, BeforeValidator(parse_duration)]
+
+
+class SimulateSettings(Settings):
+    """`[simulate]`: make the measurement of a dataset that has a `truth` and no `measurement`."""
+
+    noise: NonNegativeFloat = 0.0
+    """Standard deviation of the noise in the units of the data, E|n|² = noise², real or complex."""
+
+
+class ComputeSettings(Settings):
+    """`[compute]`: where and how a run computes; only `blocks`, `memory`, `threads` and `normalise` touch values."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """auto (the GPU if there is one), cpu, cuda or cuda:N."""
+    memory: ByteSize = ByteSize(4 * 2**30)
+    """What one worker may use, such as "4 GiB"; the size of the blocks follows from it."""
+    threads: PositiveInt = 1
+    """Threads of one worker. Part of the plan: one and two threads do not give bitwise equal sums."""
+    blocks: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Length of a block along dims that everything in the run splits, such as { x = 8 }; else `memory` decides."""
+    rewrite: bool = True
+    """Whether the operator may propose preparations before itself, such as the inverse FFT of a full readout."""
+    normalise: bool = True
+    """Whether to solve for the data divided by the run's scale, so that weights mean the same in any units."""
+    checkpoint: Duration = 300.0
+    """How often the state of the block in work is saved, such as "5 min"."""
+
+
+class OutputSettings(Settings):
+    """`[output]`: where the result goes."""
+
+    path: Path
+    """The run store to be written, a folder that ends in .zarr."""
+    history: PositiveInt = 10
+    """Objective and residual are recorded at the last iteration and at every so many before it."""
+
+    @field_validator("path")
+    @classmethod
+    def _is_zarr(cls, path: Path) -> Path:
+        if path.suffix != ".zarr":
+            raise ValueError(f"a run store's name ends in .zarr, such as {path.with_suffix('.zarr')}")
+        return path

@@ -1,0 +1,22 @@
+"""Solvers: the contract, the state of an iteration, the loop, and saving a state."""
+
+from preimage.solving.loop import Observer, solve
+from preimage.solving.needs import Needs, unmet
+from preimage.solving.rules import lipschitz
+from preimage.solving.saving import load_state, save_state
+from preimage.solving.solver import Solver, Stop, initial_estimate
+from preimage.solving.state import State
+
+__all__ = [
+    "Needs",
+    "Observer",
+    "Solver",
+    "State",
+    "Stop",
+    "initial_estimate",
+    "lipschitz",
+    "load_state",
+    "save_state",
+    "solve",
+    "unmet",
+]

@@ -1,0 +1,90 @@
+"""The loop: it owns iterations, tolerance and observers; solvers own their step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from preimage.errors import CapabilityError
+from preimage.problem import Problem
+from preimage.solving.needs import unmet
+from preimage.solving.solver import Solver, Stop
+from preimage.solving.state import State, map_tensors
+
+Observer = Callable[[Problem, State], bool | None]
+"""Called after every step; returning False stops. It may read the state, and keeps none of its tensors."""
+
+
+def solve(
+    solver: Solver,
+    problem: Problem,
+    stop: Stop | None = None,
+    *,
+    observers: Iterable[Observer] = (),
+    state: State | None = None,
+    x0: Any = None,
+) -> State:
+    """Iterate until `stop`, without recording gradients; to train through steps, call `solver.step` yourself.
+
+    Parameters
+    ----------
+    stop : overrides the solver's own.
+    state : go on from here; it may be consumed.
+    x0 : where to start if there is no state.
+
+    Raises
+    ------
+    CapabilityError : a part lacks what the solver needs.
+    """
+    lacks = unmet(solver.needs, problem.operator, problem.priors, problem.likelihood)
+    if lacks:
+        raise CapabilityError(f"{type(solver).__name__} cannot solve this: {'; '.join(lacks)}")
+    stop = stop or solver.stop
+    observers = tuple(observers)
+    with torch.no_grad():
+        state = solver.start(problem, x0) if state is None else state
+        done = torch.zeros(problem.batch, dtype=torch.bool, device=problem.device)
+        while state.iteration < stop.max_iter:
+            state, done = _advance(solver, problem, state, stop.tolerance, done)
+            if any([observer(problem, state) is False for observer in observers]):  # noqa: C419 - all see it
+                break
+            if stop.tolerance > 0 and bool(done.all()):
+                break
+    return state
+
+
+def _advance(solver: Solver, problem: Problem, state: State, tolerance: float, done: Tensor) -> tuple[State, Tensor]:
+    """One step, after which the elements of a batch that were done are what they were."""
+    if tolerance <= 0:
+        return solver.step(problem, state), done
+    before = state.x.clone()
+    frozen = map_tensors(torch.clone, state) if bool(done.any()) else None
+    state = solver.step(problem, state)
+    change = state.change if state.change is not None else _relative_change(problem, state.x, before)
+    if frozen is not None:
+        state = map_tensors(lambda new, old: _keep_where(done, new, old), state, _like(frozen, state))
+    return state, done | (change.reshape(done.shape) < tolerance)
+
+
+def _like(old: State, new: State) -> State:
+    """The old state, with the new one's change where the old has none."""
+    if old.change is None and new.change is not None:
+        old.change = new.change.clone()
+    return old
+
+
+def _keep_where(done: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """The old values of the elements that are done; tensors without batch dims belong to all elements."""
+    if not done.ndim or new.shape[: done.ndim] != done.shape:
+        return new
+    return torch.where(done.reshape(*done.shape, *[1] * (new.ndim - done.ndim)), old, new)
+
+
+def _relative_change(problem: Problem, after: Any, before: Any) -> Tensor:
+    space: Any = problem.domain
+    moved2: Tensor = space.squared_norm(after - before)
+    size2: Tensor = space.squared_norm(after)
+    return (moved2 / size2.clamp_min(torch.finfo(size2.dtype).tiny)).sqrt()

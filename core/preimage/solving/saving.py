@@ -1,0 +1,113 @@
+"""Saving a state and going on from it, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from preimage.errors import RequestError
+from preimage.files import write_atomically
+from preimage.randomness import Seed
+from preimage.solving.state import State
+
+_META = "preimage"
+
+
+def save_state(state: State, path: Path) -> None:
+    """Write a state to a safetensors file, whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    _collect(state, "state", tensors, numbers)
+    complex_names = [name for name, tensor in tensors.items() if tensor.is_complex()]
+    stored = {name: _storable(tensor) for name, tensor in tensors.items()}
+    meta = {_META: json.dumps({"numbers": numbers, "complex": complex_names})}
+    write_atomically(path, safetensors.torch.save(stored, metadata=meta))
+
+
+def load_state(template: State, path: Path) -> State:
+    """Read a state into the form of `template`, which is what the solver's `start` returns.
+
+    Raises
+    ------
+    RequestError : the file is no saved state, or one of another solver or of another problem's shape.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            meta = json.loads(file.metadata()[_META])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RequestError(f"{path} is not a saved state: {error}") from None
+    for name in meta["complex"]:
+        tensors[name] = torch.view_as_complex(tensors[name])
+    return _fill(template, "state", tensors, meta["numbers"], path)  # type: ignore[no-any-return]
+
+
+def _storable(tensor: Tensor) -> Tensor:
+    """Safetensors knows no complex128 and wants contiguous memory of its own."""
+    real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    return real.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _collect(value: Any, at: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    match value:
+        case Tensor():
+            tensors[at] = value
+        case Mapping():
+            for name, part in value.items():
+                _collect(part, f"{at}.{name}", tensors, numbers)
+        case list() | tuple():
+            for i, part in enumerate(value):
+                _collect(part, f"{at}.{i}", tensors, numbers)
+        case State() | Seed():
+            for field in dataclasses.fields(value):
+                _collect(getattr(value, field.name), f"{at}.{field.name}", tensors, numbers)
+        case bool() | int() | float() | str() | None:
+            numbers[at] = value
+        case _:
+            raise RequestError(
+                f"the field {at} of the state is a {type(value).__name__}: a state holds tensors, Blocks, numbers, "
+                "a Seed or nested states, so that it can be saved"
+            )
+
+
+def _fill(value: Any, at: str, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], path: Path) -> Any:
+    if at in numbers:
+        return numbers[at]
+    if at in tensors:
+        return _checked(value, tensors[at], at, path)
+    match value:
+        case Mapping():
+            return type(value)(  # type: ignore[call-arg]
+                {name: _fill(part, f"{at}.{name}", tensors, numbers, path) for name, part in value.items()}
+            )
+        case list() | tuple():
+            return type(value)(_fill(part, f"{at}.{i}", tensors, numbers, path) for i, part in enumerate(value))
+        case State() | Seed():
+            parts = {
+                field.name: _fill(getattr(value, field.name), f"{at}.{field.name}", tensors, numbers, path)
+                for field in dataclasses.fields(value)
+            }
+            return type(value)(**parts)
+    raise RequestError(f"{path} has no {at}: it was saved by another solver")
+
+
+def _checked(template: Any, tensor: Tensor, at: str, path: Path) -> Tensor:
+    """A tensor where the template has one must be alike; a field that was None may have become one."""
+    if isinstance(template, Tensor):
+        if tensor.shape != template.shape or tensor.dtype != template.dtype:
+            raise RequestError(
+                f"{path}: {at} is {tensor.dtype} of shape {tuple(tensor.shape)}, "
+                f"this problem's is {template.dtype} of shape {tuple(template.shape)}"
+            )
+        return tensor.to(template.device)
+    if template is not None:
+        raise RequestError(f"{path}: {at} is a tensor, this solver has a {type(template).__name__} there")
+    return tensor

@@ -1,0 +1,73 @@
+"""The contract of a solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from preimage.operators import LinearOperator
+from preimage.problem import Problem
+from preimage.solving.needs import Needs
+from preimage.solving.state import State
+from preimage.space import AnySpace
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When an iteration ends.
+
+    Attributes
+    ----------
+    max_iter : number of steps at most.
+    tolerance : an element of a batch is done, and frozen, once its change falls below this; 0 never stops.
+    """
+
+    max_iter: int
+    tolerance: float = 0.0
+
+
+class Solver(Protocol):
+    """An algorithm. Derive from this class to inherit the defaults; a trained solver may be an nn.Module too.
+
+    `step` reads like the paper's iteration. It may consume its state (reuse the memory of its tensors)
+    while gradients are off; with gradients on it leaves its inputs alone and returns the same values, so
+    that steps can be unrolled into a network whose layer index is `state.iteration`.
+    """
+
+    needs: Needs
+    """What it asks of the other parts; may depend on settings."""
+    stop: Stop
+    """From its settings."""
+    couples: bool = False
+    """True where a step mixes all of a block, such as by a step length: blocks then agree at convergence only."""
+    one_pass: bool = False
+    """True where `step` runs once, such as in a direct inverse or a feed-forward network."""
+
+    def start(self, problem: Problem, x0: Any = None) -> State:
+        """The state before the first step; clones x0."""
+        return State(x=initial_estimate(problem, x0))
+
+    def step(self, problem: Problem, state: State) -> State:
+        """One iteration; the returned state counts one more."""
+        raise NotImplementedError(f"{type(self).__name__} must implement step(problem, state)")
+
+    def objective(self, problem: Problem, x: Any, predicted: Any = None) -> Tensor:
+        """What it minimises, (*batch,): the problem's objective unless its settings add to that."""
+        return problem.objective(x, predicted)
+
+    def result_space(self, problem: Problem) -> AnySpace:
+        """The space of the result: the operator's domain unless the solver says otherwise."""
+        return problem.domain
+
+
+def initial_estimate(problem: Problem, x0: Any = None) -> Any:
+    """A clone of x0; without one, zeros for a linear operator, else `operator.initial`."""
+    if x0 is not None:
+        return problem.domain.check(x0).clone()
+    if isinstance(problem.operator, LinearOperator):
+        return problem.zeros()
+    with torch.no_grad():
+        return problem.operator.initial(problem.y, problem.seed)
