@@ -98,7 +98,7 @@ class NRMSE:
 
 
 class SSIM:
-    """Structural similarity of magnitudes over 7×7 windows of the last two dims, averaged over all planes.
+    """Structural similarity over 7×7 windows of the last two dims, averaged over all planes; of magnitudes if complex.
 
     References
     ----------
@@ -113,7 +113,7 @@ class SSIM:
         """The sum over all windows that lie inside the image, and their number."""
         if truth.ndim < 2 or min(truth.shape[-2:]) < self.window:
             return {"sum": 0.0, "count": 0.0}
-        one, other = np.abs(truth), np.abs(estimate)
+        one, other = (np.abs(image) if np.iscomplexobj(image) else image for image in (truth, estimate))
         size = (1,) * (truth.ndim - 2) + (self.window, self.window)
 
         def mean(image: Array) -> Array:

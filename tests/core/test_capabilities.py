@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.dense import Intensity, MaskedFourier, Matrix, dense, generator
+
 from preimage.likelihoods import Gaussian
 from preimage.offers import declared_type, declares, offers
 from preimage.operators import (
@@ -177,7 +178,9 @@ def test_generative_prior_by_latent_least_squares():
         (gradient,) = torch.autograd.grad(objective, z)
         z = (z - 0.2 * gradient).detach().requires_grad_()
     scaled = 0.5 * a
-    exact = torch.linalg.solve(scaled.T @ scaled + 0.1 * torch.eye(4), scaled.T @ (y - a @ torch.full((4,), 0.5).double()))
+    exact = torch.linalg.solve(
+        scaled.T @ scaled + 0.1 * torch.eye(4), scaled.T @ (y - a @ torch.full((4,), 0.5).double())
+    )
     torch.testing.assert_close(z.detach(), exact, rtol=1e-6, atol=1e-6)
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from support.dense import Intensity, MaskedFourier, Matrix, Product, RealPart, dense, generator, random_blocks
+
 from preimage.errors import RequestError, SpaceError
 from preimage.operators import Identity, LinearOperator, Norm, Operator, block_diag, hstack, power_iteration, vstack
 from preimage.space import Blocks, ProductSpace

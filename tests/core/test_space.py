@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
+
 from preimage.errors import SpaceError
 from preimage.space import Blocks, ProductSpace, Space, owned_add, safe_divide
-from torch.utils import _pytree as pytree
 
 SPACE = Space(("z", "y"), (3, 4), torch.complex128)
 PAIR = ProductSpace(image=SPACE, kernel=Space(("k",), (2,), torch.float64))

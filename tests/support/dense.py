@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from preimage.operators import SVD, LinearOperator, Operator
 from preimage.space import Blocks, ProductSpace, Space
 

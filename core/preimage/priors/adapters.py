@@ -115,14 +115,15 @@ class ProxByIterations(Movable):
         dual_step = 1 / (step * linear.norm().safe ** 2)
         dual = linear(x) * 0
         ahead, momentum, estimate = dual, 1.0, x
-        for _ in range(self.n_iterations):
+        for iteration in range(self.n_iterations):
             previous, last = dual, estimate
             estimate = x - step * linear.adjoint(ahead)
             dual = conjugate_prox(outer, ahead + dual_step * linear(estimate), dual_step)
             following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
             ahead = dual + ((momentum - 1) / following) * (dual - previous)
             momentum = following
-            if self.tolerance > 0 and _distance(estimate, last) < self.tolerance * _distance(estimate):
+            moved = iteration > 0  # the first estimate is x itself, for the dual begins at 0
+            if moved and self.tolerance > 0 and _distance(estimate, last) < self.tolerance * _distance(estimate):
                 break
         return x - step * linear.adjoint(dual)
 

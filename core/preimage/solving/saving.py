@@ -42,7 +42,8 @@ def load_state(template: State, path: Path) -> State:
     try:
         with safetensors.safe_open(path, "pt") as file:
             meta = json.loads(file.metadata()[_META])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            # Cloned: a view into the mapped file may be misaligned for complex numbers, which crashes some kernels.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RequestError(f"{path} is not a saved state: {error}") from None
     for name in meta["complex"]:
