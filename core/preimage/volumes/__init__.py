@@ -1,0 +1,1 @@
+"""Volumes: planning, storing and solving block by block."""

@@ -1,0 +1,85 @@
+"""Solving a dataset that is in memory, in one block, without a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import xarray as xr
+
+from preimage.chain import Chain
+from preimage.data import variable
+from preimage.run_settings import ComputeSettings
+from preimage.settings import Settings
+from preimage.solving import solve
+from preimage.space import Blocks
+from preimage.volumes.block import apply, located
+from preimage.volumes.devices import choose_device
+from preimage.volumes.planner import estimate_spaces, normalises
+from preimage.volumes.resolve import resolve
+from preimage.volumes.scalars import run_scalars
+
+
+@dataclass(frozen=True)
+class GivenDataset:
+    """A loader, as a part of a chain, of a dataset that is there already."""
+
+    dataset: xr.Dataset
+    kind: str = "loader"
+    name: str = "given"
+
+    @property
+    def settings(self) -> Settings:
+        """None to speak of."""
+        return Settings()
+
+    @property
+    def declared(self) -> Any:
+        """What `make` returns."""
+        return GivenDataset
+
+    @property
+    def requires(self) -> Mapping[str, tuple[str, ...]]:
+        """Nothing."""
+        return {}
+
+    provides = requires
+
+    def make(self, **context: Any) -> GivenDataset:
+        """The loader."""
+        return self
+
+    def ask(self, hook: str, **context: Any) -> Any | None:
+        """It has no other hooks."""
+        return None
+
+    def describe(self) -> xr.Dataset:
+        """The dataset."""
+        return self.dataset
+
+
+def solve_in_memory(chain: Chain, compute: ComputeSettings) -> xr.DataArray | xr.Dataset:
+    """Prepare and solve the dataset of a chain's loader, and return the estimate."""
+    resolved = resolve(chain, rewrite=compute.rewrite)
+    dataset = located(resolved.source, {}, choose_device(compute.device))
+    for element in resolved.elements:
+        fitted = element.preparation.fit(dataset.isel(dict(element.preparation.reads(dataset))))
+        dataset = apply(element, dataset, fitted, {})
+    normalise = normalises(resolved, compute)[0]
+    shared: dict[str, Any] = {}
+    numbers: dict[str, float] = {}
+    if wanted := run_scalars(chain, normalise):
+        bare = chain.make_problem(dataset, shared, with_priors=False)
+        with torch.no_grad():
+            numbers = {name: scalar.partial(bare) for name, scalar in wanted.items()}
+    problem = chain.make_problem(dataset, shared, scalars=numbers, normalise=normalise, seed=chain.seed)
+    x = solve(chain.make_solver(), problem).x
+    scale = numbers["scale"] if normalise else 1.0
+    arrays = {}
+    for name, space in estimate_spaces(resolved.domain).items():
+        part = x[name.removeprefix("estimate_")] if isinstance(x, Blocks) else x
+        coords = {dim: resolved.dataset.coords[dim] for dim in space.dims if dim in resolved.dataset.coords}
+        arrays[name] = xr.DataArray(variable(part * scale, space.dims), coords=coords, name=name)
+    return arrays["estimate"] if list(arrays) == ["estimate"] else xr.Dataset(arrays)

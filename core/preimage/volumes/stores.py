@@ -1,0 +1,151 @@
+"""Zarr stores: how every array is created, opened and written.
+
+Every array has a checksum: with zarr's defaults a flipped bit goes unnoticed. Every array that is written
+writes its empty chunks too, since a chunk of zeros would otherwise be deleted. Both are settled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from preimage.errors import RequestError
+from preimage.volumes.plan import ArrayPlan
+
+SCHEMA = 1
+"""Version of the layout of a store; a newer one is refused."""
+ATTRIBUTE = "preimage"
+"""The attribute of a store's group under which the platform keeps its own."""
+TARGET_CHUNK = 4 * 2**20
+"""Bytes that a chunk of a dataset is about, where nobody says."""
+
+
+def create_group(path: Path, attributes: Mapping[str, Any] | None = None) -> zarr.Group:
+    """A new, empty group, in place of what was there."""
+    return zarr.create_group(path, overwrite=True, zarr_format=3, attributes=dict(attributes or {}))
+
+
+def create_array(group: zarr.Group, name: str, plan: ArrayPlan, *, compressed: bool, **attributes: Any) -> None:
+    """Create an array of a store; the driver alone does so, before any task."""
+    codecs: list[Any] = [ZstdCodec(level=1)] if compressed else []
+    group.create_array(
+        name,
+        shape=plan.shape,
+        dtype=plan.dtype,
+        chunks=tuple(max(n, 1) for n in plan.chunks),
+        shards=plan.shards,
+        compressors=[*codecs, Crc32cCodec()],
+        dimension_names=plan.dims,
+        fill_value=np.dtype(plan.dtype).type(np.nan) if np.dtype(plan.dtype).kind in "fc" else 0,
+        attributes=attributes,
+        overwrite=True,
+        config={"write_empty_chunks": True},
+    )
+
+
+def open_for_writing(path: Path, name: str) -> zarr.Array[Any]:
+    """An array of an existing store, by which every writer writes.
+
+    The setting that keeps chunks of zeros is not stored with an array, so that a plain reopening loses it.
+    """
+    found = zarr.open_group(path, mode="r+", use_consolidated=False)[name]
+    assert isinstance(found, zarr.Array)
+    return found.with_config({"write_empty_chunks": True})
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The platform's own attributes of a store.
+
+    Raises
+    ------
+    RequestError : it is no store of the platform, or one of a newer schema.
+    """
+    try:
+        group = zarr.open_group(path, mode="r", use_consolidated=False)
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise RequestError(f"{path} is not a Zarr group: {error}") from None
+    found = dict(group.attrs).get(ATTRIBUTE)
+    if not isinstance(found, dict):
+        raise RequestError(f"{path} is a Zarr group, but not one of a run")
+    if int(found.get("schema", 0)) > SCHEMA:
+        raise RequestError(f"{path} has schema {found['schema']}, this version reads up to {SCHEMA}: update preimage")
+    return found
+
+
+def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Replace the platform's own attributes of a store."""
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    group.attrs[ATTRIBUTE] = {"schema": SCHEMA, **attributes}
+
+
+def write_dataset(
+    dataset: xr.Dataset, path: Path | str, chunks: Mapping[str, int] | None = None, *, overwrite: bool = False
+) -> None:
+    """Store a dataset as Zarr: zstd level 1, a checksum on every chunk, written chunk by chunk.
+
+    Parameters
+    ----------
+    chunks : lengths of the chunks along some dims; the first dims are cut to chunks of about 4 MiB else.
+    overwrite : whether to replace a store that is there.
+
+    Raises
+    ------
+    RequestError : there is one already.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise RequestError(f"{path} exists: remove it, choose another path or ask to overwrite it")
+    attributes = {ATTRIBUTE: {"schema": SCHEMA}, **plain(dict(dataset.attrs))}
+    group = create_group(path, attributes)
+    for key, variable in dataset.variables.items():
+        name = str(key)
+        dims = tuple(map(str, variable.dims))
+        lengths = _chunks(variable, dims, chunks)
+        plan = ArrayPlan(dims, tuple(variable.shape), str(variable.dtype), lengths)
+        create_array(group, name, plan, compressed=True, **plain(dict(variable.attrs)))
+        target = open_for_writing(path, name)
+        rows = lengths[0] if dims else 1
+        for start in range(0, variable.shape[0] if dims else 1, rows):
+            here = (slice(start, start + rows),) if dims else ()
+            target[here or ...] = np.asarray(variable[here].values)
+
+
+def open_dataset(path: Path | str, group: str | None = None) -> xr.Dataset:
+    """A stored dataset, read lazily."""
+    found: xr.Dataset = xr.open_zarr(path, group=group, chunks=None, consolidated=False)
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Attributes as plain JSON: arrays as lists, numpy's numbers as Python's."""
+    match value:
+        case dict():
+            return {str(name): plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case np.ndarray():
+            return value.tolist()
+        case np.generic():
+            return value.item()
+    return value
+
+
+def _chunks(variable: xr.Variable, dims: tuple[str, ...], asked: Mapping[str, int] | None) -> tuple[int, ...]:
+    shape = list(variable.shape)
+    if asked and any(dim in asked for dim in dims):
+        return tuple(min(asked.get(dim, n), n) for dim, n in zip(dims, shape, strict=True))
+    size = variable.dtype.itemsize
+    for axis in range(len(shape)):
+        rest = size * int(np.prod(shape[axis + 1 :]))
+        if rest * shape[axis] <= TARGET_CHUNK:
+            break
+        shape[axis] = max(1, TARGET_CHUNK // rest)
+        if rest <= TARGET_CHUNK:
+            break
+    return tuple(shape)
