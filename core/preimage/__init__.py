@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from preimage.solving import Needs, Solver, State, Stop, solve
     from preimage.space import Blocks, ProductSpace, Space
     from preimage.volumes.stores import open_dataset, write_dataset
-    from preimage_registry.front import make, reconstruct, run
+    from preimage_registry.front import make, reconstruct, run, simulate
 
 __version__ = "1.0.0"
 
@@ -55,6 +55,7 @@ __all__ = [
     "open_dataset",
     "reconstruct",
     "run",
+    "simulate",
     "solve",
     "split",
     "vstack",
@@ -89,6 +90,7 @@ _HOMES = {
     "open_dataset": "preimage.volumes.stores",
     "reconstruct": "preimage_registry.front",
     "run": "preimage_registry.front",
+    "simulate": "preimage_registry.front",
     "solve": "preimage.solving",
     "split": "preimage.declarations",
     "vstack": "preimage.operators",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,13 @@ import torch
 import xarray as xr
 
 from preimage.chain import Chain
-from preimage.data import variable
+from preimage.data import Preparation, check_requirements, variable
+from preimage.parts import Part
 from preimage.run_settings import ComputeSettings
 from preimage.settings import Settings
 from preimage.solving import solve
 from preimage.space import Blocks
-from preimage.volumes.block import apply, located
+from preimage.volumes.block import located
 from preimage.volumes.devices import choose_device
 from preimage.volumes.planner import estimate_spaces, normalises
 from preimage.volumes.resolve import resolve
@@ -60,13 +61,25 @@ class GivenDataset:
         return self.dataset
 
 
+def prepare_in_memory(dataset: xr.Dataset, preparations: Sequence[Part], device: torch.device) -> xr.Dataset:
+    """The dataset after preparations, all of it in memory."""
+    attributes = dict(dataset.attrs)
+    for part in preparations:
+        check_requirements(dataset, part.requires, f"preparation {part.name}")
+        preparation: Preparation = part.make(dataset=dataset)
+        whole = located(dataset, {}, device)
+        fitted = preparation.fit(whole.isel(dict(preparation.reads(dataset))))
+        dataset = preparation.apply(whole, fitted)
+    dataset.attrs = attributes
+    return dataset
+
+
 def solve_in_memory(chain: Chain, compute: ComputeSettings) -> xr.DataArray | xr.Dataset:
     """Prepare and solve the dataset of a chain's loader, and return the estimate."""
+    device = choose_device(compute.device)
     resolved = resolve(chain, rewrite=compute.rewrite)
-    dataset = located(resolved.source, {}, choose_device(compute.device))
-    for element in resolved.elements:
-        fitted = element.preparation.fit(dataset.isel(dict(element.preparation.reads(dataset))))
-        dataset = apply(element, dataset, fitted, {})
+    parts = tuple(element.part for element in resolved.elements)
+    dataset = located(prepare_in_memory(resolved.source, parts, device), {}, device)
     normalise = normalises(resolved, compute)[0]
     shared: dict[str, Any] = {}
     numbers: dict[str, float] = {}
