@@ -42,9 +42,9 @@ def halo(n: int) -> Axis:
 class Memory:
     """What a method needs at its peak beside the process itself.
 
-    A block is predicted to need `fixed + per_input · (bytes of the block's inputs) + workspace` on the
-    host and `device · (bytes of the block's inputs)` on an accelerator. The declarations of all parts of
-    a chain are added.
+    A block is predicted to need `fixed + workspace + per_input · (bytes of its measurement) + per_image ·
+    (bytes of its unknown)` on the host, and `device · (bytes of its measurement)` on an accelerator. The
+    declarations of all parts of a chain are added.
 
     Attributes
     ----------
@@ -52,12 +52,14 @@ class Memory:
     per_input : multiple of the bytes of the block's measurement.
     workspace : bytes of temporaries that do not depend on the block.
     device : multiple of the bytes of the block's measurement held on the accelerator.
+    per_image : multiple of the bytes of the block's unknown.
     """
 
     fixed: int = 0
     per_input: float = 0.0
     workspace: int = 0
     device: float = 0.0
+    per_image: float = 0.0
 
     def __add__(self, other: Memory) -> Memory:
         """Both at once."""
@@ -66,6 +68,7 @@ class Memory:
             self.per_input + other.per_input,
             self.workspace + other.workspace,
             self.device + other.device,
+            self.per_image + other.per_image,
         )
 
 

@@ -98,6 +98,17 @@ def owned_add(y: Any, x: Any, alpha: Factor) -> Any:
     return y.add_(x, alpha=alpha)
 
 
+def owned_aypx(y: Any, x: Any, alpha: Factor) -> Any:
+    """alpha · y + x, for a y that belongs to the caller and is not needed again; the companion of `owned_add`."""
+    if isinstance(y, Blocks):
+        return Blocks({name: owned_aypx(part, x[name], _factor_for(part, name, alpha)) for name, part in y.items()})
+    if torch.is_grad_enabled():
+        return x + y * alpha
+    if isinstance(alpha, Tensor):
+        return torch.addcmul(x, y, alpha.to(y.dtype), out=y)
+    return torch.add(x, y, alpha=alpha, out=y)
+
+
 def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """numerator / denominator, and 0 where the denominator is 0, with a gradient that is 0 there too."""
     zero = denominator == 0

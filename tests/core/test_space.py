@@ -5,7 +5,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from preimage.errors import SpaceError
-from preimage.space import Blocks, ProductSpace, Space, owned_add, safe_divide
+from preimage.space import Blocks, ProductSpace, Space, owned_add, owned_aypx, safe_divide
 
 SPACE = Space(("z", "y"), (3, 4), torch.complex128)
 PAIR = ProductSpace(image=SPACE, kernel=Space(("k",), (2,), torch.float64))
@@ -114,6 +114,27 @@ def test_owned_add_scales_blocks_by_batch():
     expected = y["image"] + alpha[:, None, None] * x["image"]
     with torch.no_grad():
         torch.testing.assert_close(owned_add(y, x, alpha)["image"], expected)
+
+
+@pytest.mark.parametrize("alpha", [-0.5, torch.tensor([[[2.0]], [[-1.0]]], dtype=torch.float64)])
+def test_owned_aypx_is_alpha_y_plus_x(alpha):
+    y, x = SPACE.randn(batch=(2,)), SPACE.randn(batch=(2,))
+    expected = alpha * y + x
+    recorded = owned_aypx(y, x, alpha)
+    assert recorded.data_ptr() != y.data_ptr()
+    with torch.no_grad():
+        reused = owned_aypx(y, x, alpha)
+    assert reused.data_ptr() == y.data_ptr()
+    torch.testing.assert_close(recorded, expected)
+    torch.testing.assert_close(reused, expected)
+
+
+def test_owned_aypx_scales_blocks_by_batch():
+    y, x = PAIR.randn(batch=(2,)), PAIR.randn(batch=(2,))
+    expected = torch.tensor([[2.0], [3.0]], dtype=torch.float64) * y["kernel"] + x["kernel"]
+    with torch.no_grad():
+        found = owned_aypx(y, x, torch.tensor([2.0, 3.0], dtype=torch.float64))
+    torch.testing.assert_close(found["kernel"], expected)
 
 
 def test_safe_divide_is_zero_where_nothing_is_left_and_so_is_its_gradient():

@@ -59,6 +59,9 @@ class LinearOperator(Operator):
     autograd, whose backward is the adjoint, with a third of the memory of plain autograd. Where one of the
     operator's own tensors requires a gradient they go through plain autograd instead, so that the gradient
     reaches it. An implementation may write into its own temporaries while `torch.is_grad_enabled()` is False.
+
+    What a call returns may be its argument or share memory with it, as that of `Identity` does: who calls
+    an operator does not write into the result.
     """
 
     complex_linear: bool = True

@@ -178,7 +178,8 @@ def _needs(resolved: Resolved, group: _Group, fractions: Mapping[str, float]) ->
     declared = [memory for memory in _declared_memory(resolved, group) if memory is not None]
     total = sum(declared[1:], declared[0]) if declared else UNDECLARED
     data = _data_bytes(_dataset_before(resolved, group), fractions)
-    return total.fixed + total.workspace + total.per_input * data
+    image = _image_bytes(resolved.domain, fractions) if group.solves else 0.0
+    return total.fixed + total.workspace + total.per_input * data + total.per_image * image
 
 
 def _declared_memory(resolved: Resolved, group: _Group) -> list[Memory | None]:
@@ -197,6 +198,14 @@ def _data_bytes(dataset: xr.Dataset, fractions: Mapping[str, float]) -> float:
     found = dataset[name]
     share = math.prod(fraction for dim, fraction in fractions.items() if dim in found.dims)
     return found.size * found.dtype.itemsize * share
+
+
+def _image_bytes(domain: AnySpace, fractions: Mapping[str, float]) -> float:
+    """Bytes of a block's unknown."""
+    return sum(
+        space.nbytes * math.prod(fraction for dim, fraction in fractions.items() if dim in space.dims)
+        for space in estimate_spaces(domain).values()
+    )
 
 
 def _dataset_before(resolved: Resolved, group: _Group) -> xr.Dataset:
