@@ -28,6 +28,10 @@ from preimage.errors import DataError
 
 DEVICE = "device"
 """The attribute under which a block's dataset names the device on which its parts are to be made."""
+ORIGIN = "origin"
+"""The attribute under which a block's dataset says where in the whole it begins: dim → index."""
+WHOLE = "whole"
+"""The attribute under which a block's dataset says how long the whole is: dim → length."""
 
 Region = Mapping[str, slice]
 """A part of a dataset: for some dims a slice; the others are whole."""

@@ -36,7 +36,7 @@ class SimulateSettings(Settings):
 class ComputeSettings(Settings):
     """`[compute]`: where and how a run computes; only `blocks`, `memory`, `threads` and `normalise` touch values."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (the GPU if there is one), cpu, cuda or cuda:N."""
     memory: ByteSize = ByteSize(4 * 2**30)
     """What one worker may use, such as "4 GiB"; the size of the blocks follows from it."""

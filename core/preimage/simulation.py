@@ -10,17 +10,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from preimage.data import Preparation, header, tensor, variable
+from preimage.data import ORIGIN, WHOLE, Preparation, header, tensor, variable
 from preimage.errors import DataError
 from preimage.parts import Part
 from preimage.randomness import Draw, derive_seed
 from preimage.run_settings import SimulateSettings
 from preimage.space import ProductSpace, Space
-
-ORIGIN = "origin"
-"""The attribute under which a block's dataset tells where in the whole it begins: dim → index."""
-WHOLE = "whole"
-"""The attribute under which a block's dataset tells the lengths of the whole: dim → length."""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,11 @@ import torch
 import xarray as xr
 
 from preimage.chain import Chain, held_out, read_measurement
-from preimage.data import DEVICE
+from preimage.data import DEVICE, ORIGIN, WHOLE
 from preimage.files import write_atomically
 from preimage.problem import Problem
 from preimage.randomness import derive_seed
 from preimage.run_settings import ComputeSettings, OutputSettings
-from preimage.simulation import ORIGIN, WHOLE
 from preimage.solving import Solver, State, load_state, save_state, solve
 from preimage.space import Blocks
 from preimage.volumes import stores

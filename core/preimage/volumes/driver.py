@@ -120,10 +120,12 @@ class Run:
                 + "\n  ".join(changed or ["its plan"])
                 + "\nchoose another output.path, or run with --fresh to replace it"
             )
-        self.beside.clear()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _disk_errors(path):
+        try:
+            self.beside.clear()
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._create_store(record)
+        except OSError as error:
+            raise RequestError(f"output.path: {path} cannot be created: {error.strerror or error}") from error
         return record
 
     def _new_record(self) -> dict[str, Any]:

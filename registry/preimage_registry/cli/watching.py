@@ -1,0 +1,45 @@
+"""Watching a run at a terminal: a bar for every stage, on the error stream; nothing where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from preimage.volumes.driver import Progress
+
+
+class Terminal(Progress):
+    """Draws what a run is working on."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+        self.tasks: dict[str, TaskID] = {}
+
+    def working(self, label: str, done: int, total: int) -> None:
+        """Move the bar of this label."""
+        if label not in self.tasks:
+            self.tasks[label] = self.bars.add_task(label, total=total)
+        self.bars.update(self.tasks[label], completed=done)
+
+
+@contextmanager
+def watched() -> Iterator[tuple[Progress, ...]]:
+    """The watchers of a run for as long as it goes."""
+    if not sys.stderr.isatty():
+        yield ()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield (Terminal(bars),)

@@ -1,0 +1,196 @@
+"""The sections of a run: each validated by its method's own model, all mistakes of all sections at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from preimage.errors import CapabilityError, PreimageError
+from preimage.hookspecs import KINDS
+from preimage.run_settings import ComputeSettings, OutputSettings, SimulateSettings
+from preimage.settings import Settings
+from preimage_registry.bound import BoundMethod
+from preimage_registry.documents import Key, Mistake, Mistakes, Source, did_you_mean, read_source
+from preimage_registry.documents.overrides import override
+from preimage_registry.documents.validation import validation_mistakes
+from preimage_registry.loading import RESERVED
+from preimage_registry.registry import Registry
+from preimage_registry.runfile.needs import unmet_needs
+from preimage_registry.runfile.paths import anchor
+from preimage_registry.runfile.recipe import Ingredient, Recipe
+
+PLATFORM: dict[str, type[Settings]] = {
+    "simulate": SimulateSettings,
+    "compute": ComputeSettings,
+    "output": OutputSettings,
+}
+"""The sections that are the platform's own."""
+
+NAMES = ("seed", *KINDS, *PLATFORM)
+DEFAULT: dict[str, Any] = {"likelihood": {"use": "gaussian"}, "compute": {}}
+"""Sections that are meant where none is written."""
+
+_Settings = TypeVar("_Settings", bound=Settings)
+
+
+def read_recipe(
+    path: Path,
+    registry: Registry,
+    overrides: Iterable[str] = (),
+    required: Sequence[str] = ("loader", "operator", "solver"),
+) -> Recipe:
+    """Read a run file.
+
+    Parameters
+    ----------
+    path : TOML, or JSON if its name ends in .json.
+    overrides : assignments of `--set`, such as `solver.max_iter=80`.
+    required : sections that must be there; a run needs `output` too.
+
+    Raises
+    ------
+    Mistakes : all that is wrong, one line each: `scan.toml:14: prior.1.wieght: ...`.
+    CapabilityError : the solver needs what the operator, the likelihood or a prior does not offer.
+    RequestError : the file cannot be read, or an override cannot be applied.
+    """
+    source = override(read_source(path), overrides)
+    return _resolve(source, registry, path.parent.resolve(), required)
+
+
+def recipe_from_sections(
+    sections: Mapping[str, Any], registry: Registry, required: Sequence[str] = ("operator", "solver")
+) -> Recipe:
+    """Make a recipe from sections written in Python; relative paths are relative to the current folder.
+
+    A name alone, `solver="fista"`, stands for `{"use": "fista"}`, and one prior or preparation for a list of it;
+    None stands for no section.
+
+    Raises
+    ------
+    Mistakes : all that is wrong, one line each: `prior.1.wieght: ...`.
+    CapabilityError : the solver needs what another part does not offer.
+    """
+    values = {name: _spelled_out(name, value) for name, value in sections.items() if value is not None}
+    return _resolve(Source(values), registry, Path.cwd(), required)
+
+
+def bind_section(
+    registry: Registry, kind: str, section: Mapping[str, Any], folder: Path, at: Key | None = None
+) -> BoundMethod:
+    """Bind the method that a section names to the settings that it holds.
+
+    Parameters
+    ----------
+    folder : what relative paths are relative to.
+    at : where the section stands in its document; by default as the only one of its kind.
+
+    Raises
+    ------
+    Mistakes : all that is wrong in it.
+    """
+    at = (kind,) if at is None else at
+    if not isinstance(section, Mapping):
+        raise Mistakes([Mistake(at, f'a section is expected, with use = "...", not {section!r}')])
+    use, on = section.get("use"), section.get("on") if kind == "prior" else None
+    if use is None:
+        raise Mistakes([Mistake(at, f'say which one by use = "..."{_installed(registry, kind)}')])
+    wrong = [
+        Mistake((*at, key), f"a name is expected, not {value!r}")
+        for key, value in (("use", use), ("on", on))
+        if value is not None and not isinstance(value, str)
+    ]
+    if wrong:
+        raise Mistakes(wrong)
+    try:
+        plugin = registry.load(registry.find(kind, use))
+    except PreimageError as error:
+        raise Mistakes([Mistake((*at, "use"), str(error))]) from error
+    own = {key: value for key, value in section.items() if key not in RESERVED[kind]}
+    return BoundMethod(plugin, _validate(plugin.settings, own, folder, plugin.method.name, at), registry, on)
+
+
+def _resolve(source: Source, registry: Registry, folder: Path, required: Sequence[str]) -> Recipe:
+    """The recipe of a document; every section is looked at before the first mistake is told."""
+    values = {**DEFAULT, **source.values}
+    mistakes = _misnamed(values, registry, required)
+    parts: dict[str, list[BoundMethod]] = {kind: [] for kind in KINDS}
+    platform: dict[str, Any] = {"simulate": None, "output": None}
+    for kind, at, section in _sections_of_methods(values, mistakes):
+        try:
+            parts[kind].append(bind_section(registry, kind, section, folder, at))
+        except Mistakes as error:
+            mistakes += error.found
+    for name in PLATFORM.keys() & values.keys():
+        try:
+            platform[name] = _validate(PLATFORM[name], values[name], folder, f"[{name}]", (name,))
+        except Mistakes as error:
+            mistakes += error.found
+    seed = values.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        mistakes.append(Mistake(("seed",), f"a seed is an integer from 0, not {seed!r}"))
+    if mistakes:
+        raise source.mistakes(mistakes)
+    if parts["solver"] and (lacks := unmet_needs(parts, registry)):
+        raise CapabilityError(str(source.mistakes([Mistake(("solver",), lacks)])))
+    return Recipe(
+        parts={kind: tuple(map(Ingredient.of, bound)) for kind, bound in parts.items()},
+        seed=seed,
+        **platform,
+    )
+
+
+def _misnamed(values: Mapping[str, Any], registry: Registry, required: Sequence[str]) -> list[Mistake]:
+    """Sections that do not exist, and those that do not but should."""
+    unknown = [name for name in values if name not in NAMES]
+    mistakes = [Mistake((name,), f"there is no such section{did_you_mean(name, NAMES)}") for name in unknown]
+    for name in required:
+        if name in values or any(did_you_mean(word, [name]) for word in unknown):
+            continue
+        cure = f'add [{name}] with use = "..."{_installed(registry, name)}' if name in KINDS else f"add [{name}]"
+        mistakes.append(Mistake((name,), f"the section is missing: {cure}"))
+    return mistakes
+
+
+def _sections_of_methods(values: Mapping[str, Any], mistakes: list[Mistake]) -> Iterable[tuple[str, Key, Any]]:
+    """Kind, key and content of every section that names a method."""
+    for kind in KINDS:
+        content = values.get(kind)
+        if content is None:
+            continue
+        if KINDS[kind].many and isinstance(content, list):
+            for i, section in enumerate(content):
+                yield kind, (kind, i), section
+        elif KINDS[kind].many:
+            mistakes.append(Mistake((kind,), f"there may be several: write [[{kind}]]"))
+        elif isinstance(content, list):
+            mistakes.append(Mistake((kind,), f"there is only one: write [{kind}]"))
+        else:
+            yield kind, (kind,), content
+
+
+def _validate(model: type[_Settings], values: Any, folder: Path, owner: str, at: Key) -> _Settings:
+    if not isinstance(values, Mapping):
+        raise Mistakes([Mistake(at, f"a section is expected, not {values!r}")])
+    try:
+        settings = model.model_validate(values)
+    except ValidationError as error:
+        raise Mistakes(validation_mistakes(error, values, model, owner, at)) from None
+    return anchor(settings, folder, at)
+
+
+def _installed(registry: Registry, kind: str) -> str:
+    names = sorted({method.name for method in registry.methods if method.kind == kind and not method.blocked})
+    return f" (installed: {', '.join(names) or 'none'})"
+
+
+def _spelled_out(name: str, value: Any) -> Any:
+    if name not in KINDS:
+        return value
+    if KINDS[name].many and (isinstance(value, (str, Mapping))):
+        return [value] if isinstance(value, Mapping) else [{"use": value}]
+    if KINDS[name].many:
+        return [{"use": one} if isinstance(one, str) else one for one in value]
+    return {"use": value} if isinstance(value, str) else value

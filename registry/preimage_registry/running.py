@@ -1,0 +1,66 @@
+"""Running a recipe, and telling extensions and the terminal how it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from preimage.volumes.driver import Progress, Run
+from preimage_registry.building import BUILDER, chain_of
+from preimage_registry.registry import Registry
+from preimage_registry.runfile import Recipe
+
+RUN_SECTIONS = ("loader", "operator", "solver", "output")
+"""Sections that a run must have."""
+
+
+def prepare(recipe: Recipe, registry: Registry, watchers: Sequence[Progress] = ()) -> Run:
+    """A run that is resolved and planned from headers, and has not begun."""
+    registry.extend()
+    plain = json.loads(recipe.to_json())
+    parts = {kind: [_origin(one) for one in plain["parts"][kind]] for kind in plain["parts"]}
+    return Run(chain_of(recipe, registry), BUILDER, plain, parts, Several((*watchers, Extensions(registry))))
+
+
+def _origin(ingredient: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: ingredient[name] for name in ("name", "distribution", "version", "entry_point")}
+
+
+class Several(Progress):
+    """Tells several watchers."""
+
+    def __init__(self, watchers: Iterable[Progress]) -> None:
+        self.watchers = tuple(watchers)
+
+    def started(self, record: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.started(record)
+
+    def working(self, label: str, done: int, total: int) -> None:
+        for watcher in self.watchers:
+            watcher.working(label, done, total)
+
+    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.finished_block(record, facts)
+
+    def finished(self, record: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.finished(record)
+
+
+class Extensions(Progress):
+    """Tells the lab's extensions."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.hook = registry.hooks.hook
+
+    def started(self, record: Mapping[str, Any]) -> None:
+        self.hook.preimage_run_started(record=record)
+
+    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        self.hook.preimage_block_finished(record=record, block=facts)
+
+    def finished(self, record: Mapping[str, Any]) -> None:
+        self.hook.preimage_run_finished(record=record)
