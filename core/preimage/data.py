@@ -100,6 +100,14 @@ class _Lazy(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
 
 
+def located(dataset: xr.Dataset, region: Region, device: torch.device | str = "cpu") -> xr.Dataset:
+    """The block of a dataset in a region, which says where it lies in the whole and on which device it is worked on."""
+    sizes = {str(dim): n for dim, n in dataset.sizes.items()}
+    inside = {dim: part for dim, part in region.items() if dim in dataset.dims}
+    origin = {dim: part.indices(sizes[dim])[0] for dim, part in inside.items()}
+    return dataset.isel(inside).assign_attrs({ORIGIN: origin, WHOLE: sizes, DEVICE: str(device)})
+
+
 def device_of(dataset: xr.Dataset) -> torch.device:
     """The device on which the parts of this dataset's block are to be made."""
     return torch.device(dataset.attrs.get(DEVICE, "cpu"))

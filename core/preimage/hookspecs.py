@@ -135,8 +135,9 @@ def preimage_examples(folder: Path) -> Iterable[tuple[Settings, Any]]:  # type: 
     """Small generated examples, on which the laws of `preimage.testing` are checked: pairs of settings and subject.
 
     The subject is what the method is made for: a dataset for an operator, a likelihood or a preparation, a
-    space for a prior, a `Problem` for a solver, and for a loader the dataset that it should describe (or
-    None), whose file it writes into `folder`. Odd and size-one axes should be among them.
+    space for a prior, a `Problem` for a solver (or a `preimage.testing.Solved`, which knows its solution),
+    and for a loader the dataset that it should describe (or None), whose file it writes into `folder`. Odd
+    and size-one axes should be among them.
     """
 
 

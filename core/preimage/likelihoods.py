@@ -16,7 +16,8 @@ class Likelihood(Protocol):
     """The data term ℓ(u, y), a negative log density up to scale and constant.
 
     Values are summed over everything, batch dims included: batch elements are independent, so gradients
-    do not mix.
+    do not mix. A ℓ that is not normalised, such as one that a variance is not divided into, says by `std` or
+    `dispersion` φ that its density is exp(−ℓ/φ).
     """
 
     scale_equivariant: bool

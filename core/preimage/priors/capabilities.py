@@ -2,6 +2,10 @@
 
 A prior R(x) offers any of these protocols. Its weight is inside: solvers minimise ℓ(A(x), y) + ΣR(x).
 Values are summed over everything, batch dims included. Steps are numbers or tensors (*batch, 1, …, 1).
+
+The laws of `preimage.testing` take a prior to be convex and equivariant to a global phase unless it says
+`convex = False` or `phase_equivariant = False`, and a denoiser D to be tied to one range of values unless it
+says `scale_equivariant = True`: D(c·x, c·σ) = c·D(x, σ).
 """
 
 from __future__ import annotations

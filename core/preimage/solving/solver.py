@@ -45,6 +45,8 @@ class Solver(Protocol):
     """True where a step mixes all of a block, such as by a step length: blocks then agree at convergence only."""
     one_pass: bool = False
     """True where `step` runs once, such as in a direct inverse or a feed-forward network."""
+    minimises: bool = True
+    """False where iterations do not lower `objective`, as those of a sampler or of plug-and-play do not."""
 
     def start(self, problem: Problem, x0: Any = None) -> State:
         """The state before the first step; clones x0."""

@@ -20,7 +20,7 @@ import torch
 import xarray as xr
 
 from preimage.chain import Chain, held_out, read_measurement
-from preimage.data import DEVICE, ORIGIN, WHOLE
+from preimage.data import DEVICE, ORIGIN, WHOLE, located
 from preimage.files import write_atomically
 from preimage.problem import Problem
 from preimage.randomness import derive_seed
@@ -91,7 +91,8 @@ class Worker:
     def prepared(self, stage: int, region: Mapping[str, Bounds]) -> xr.Dataset:
         """The dataset of a block after the stage's preparations."""
         plan = self.plan.stages[stage]
-        dataset = located(self.stage_input(stage), region, self.device)
+        source = self.stage_input(stage)
+        dataset = located(source, slices(region, source.dims), self.device)
         for index in range(plan.first, plan.last):
             element = self.resolved.elements[index]
             dataset = apply(element, dataset, self.fitted(index), region)
@@ -177,14 +178,6 @@ class Worker:
             values = dataset[name].transpose(*array.dims).values
             digests[name] = write_region(self.beside.scratch(stage), name, array.dims, region, values)
         return {"digests": digests}
-
-
-def located(dataset: xr.Dataset, region: Mapping[str, Bounds], device: torch.device | str) -> xr.Dataset:
-    """The part of a dataset in a region, which says where it lies, and on which device its parts are made."""
-    sizes = {str(dim): n for dim, n in dataset.sizes.items()}
-    part = dataset.isel(slices(region, dataset.dims))
-    origin = {dim: start for dim, (start, _) in region.items()}
-    return part.assign_attrs({ORIGIN: origin, WHOLE: sizes, DEVICE: str(device)})
 
 
 def apply(element: Element, dataset: xr.Dataset, fitted: xr.Dataset, region: Mapping[str, Bounds]) -> xr.Dataset:

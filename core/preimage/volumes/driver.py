@@ -16,17 +16,17 @@ import torch
 import xarray as xr
 
 from preimage.chain import Chain
-from preimage.data import Region
+from preimage.data import Region, located
 from preimage.errors import RequestError, RunError
 from preimage.record import differences, digest, input_identities, library_versions
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.axes import split_dims
-from preimage.volumes.block import QUANTITIES, Facts, Worker, apply, located, open_worker
+from preimage.volumes.block import QUANTITIES, Facts, Worker, apply, open_worker
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.serial import Serial
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import ArrayPlan, Bounds, Plan
+from preimage.volumes.plan import ArrayPlan, Bounds, Plan, slices
 from preimage.volumes.planner import check_write_units, make_plan
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.scalars import run_scalars
@@ -163,6 +163,7 @@ class Run:
         dims = ("block", "iteration", "quantity")
         layout = ArrayPlan(dims, shape, "float64", (1, *shape[1:]))
         stores.create_array(group, "history", layout, compressed=True, quantities=list(QUANTITIES), iterations=rows)
+        group.create_group("calibration")
         self.beside.create(len(self.plan.stages))
         for index, stage in enumerate(self.plan.stages[:-1]):
             scratch = stores.create_group(self.beside.scratch(index))
@@ -273,7 +274,7 @@ def _read_for_fit(worker: Worker, stage: int, index: int) -> xr.Dataset:
         free &= {dim for dim in free if dim not in before.axes} | set(split_dims(before.axes))
     source = worker.stage_input(stage)
     read = {dim: bounds for dim, bounds in region.items() if dim in free and dim in source.dims}
-    dataset = located(source, read, worker.device)
+    dataset = located(source, slices(read, source.dims), worker.device)
     for offset, before in enumerate(earlier):
         dataset = apply(before, dataset, worker.fitted(plan.first + offset), read)
     rest = {dim: slice(*bounds) for dim, bounds in region.items() if dim not in read and dim in dataset.dims}

@@ -10,13 +10,12 @@ import torch
 import xarray as xr
 
 from preimage.chain import Chain
-from preimage.data import Preparation, check_requirements, variable
+from preimage.data import Preparation, check_requirements, located, variable
 from preimage.parts import Part
 from preimage.run_settings import ComputeSettings
 from preimage.settings import Settings
 from preimage.solving import solve
 from preimage.space import Blocks
-from preimage.volumes.block import located
 from preimage.volumes.devices import choose_device
 from preimage.volumes.planner import estimate_spaces, normalises
 from preimage.volumes.resolve import resolve
