@@ -20,7 +20,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml $(wildcard plugins
 	@touch $@
 
 demo: setup  ## Reconstruct a real multi-coil 3D brain, block by block
-	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/brain-3d/demo.py
 
 # One thread a test process: the processes already keep every core busy.
 test: setup  ## Run every test but the slow ones on the wheels
@@ -37,4 +37,4 @@ bench: setup  ## Measure side by side with the peers
 	$(BIN)/python benchmarks/run.py
 
 docs: setup  ## Run every code block of the README and the guides
-	$(BIN)/python -m pytest docs
+	$(BIN)/python -m pytest tests/docs

@@ -14,12 +14,17 @@ from preimage_registry.cli.app import app
 __all__ = ["app", "main"]
 
 _STOPPED = 130
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+"""How OpenMP's threads wait, unless the user says otherwise; read once, when torch is loaded. Spinning ones burn up to
+eight times the processor time on a busy machine."""
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """A command line that cannot be read; typer has it from click or, in newer releases, has its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code: 0 done, 1 failed, 2 the request was wrong, 130 stopped."""
+    for name, value in _WAITING.items():
+        os.environ.setdefault(name, value)
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()  # here, where a pipe that was closed can be caught

@@ -28,6 +28,10 @@ def run(
     if dry_run:
         show_plan(prepare(recipe, registry))
         return
-    with watched() as watchers:
-        record = prepare(recipe, registry, watchers).execute(fresh=fresh)
+    try:
+        with watched() as watchers:
+            record = prepare(recipe, registry, watchers).execute(fresh=fresh)
+    except KeyboardInterrupt:
+        typer.echo("what is done is kept, and so is the state of the block in work: the same command goes on", err=True)
+        raise
     show_summary(record)
