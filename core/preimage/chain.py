@@ -93,7 +93,7 @@ def unknown(domain: AnySpace, on: str | None) -> AnySpace:
 
 
 def read_measurement(dataset: xr.Dataset, codomain: AnySpace) -> Any:
-    """The measurement as an element of the codomain, without the samples that are held out.
+    """The measurement as an element of the codomain, 0 where its mask says that nothing was measured or used.
 
     Raises
     ------
@@ -111,17 +111,21 @@ def read_measurement(dataset: xr.Dataset, codomain: AnySpace) -> Any:
             f"the measurement has {int(bad.sum())} values that are not finite, the first in this block at {first}: "
             "mask them out, or mend the data"
         )
+    if "mask" in dataset.variables and set(dataset["mask"].dims) <= set(codomain.dims):
+        y = y * read_mask(dataset, "mask", codomain.dims)
     if "held_out" in dataset.variables:
-        y = y * ~held_out(dataset, codomain.dims)
+        y = y * ~read_mask(dataset, "held_out", codomain.dims)
     return codomain.check(y)
 
 
-def held_out(dataset: xr.Dataset, dims: tuple[str, ...]) -> torch.Tensor:
-    """True where a sample is kept from the solver to judge it by; broadcasts over the measurement."""
-    found = dataset["held_out"]
-    ordered = [dim for dim in dims if dim in found.dims]
-    values = tensor(dataset.assign(held_out=found.transpose(*ordered)), "held_out").bool()
-    return values.reshape([found.sizes.get(dim, 1) for dim in dims])
+def read_mask(dataset: xr.Dataset, name: str, dims: tuple[str, ...]) -> torch.Tensor:
+    """`mask` or `held_out` as a boolean tensor that broadcasts over the dims of the measurement.
+
+    `held_out` is True where a sample is kept from the solver to judge it by; such samples are outside `mask`.
+    """
+    found = dataset[name]
+    ordered = tuple(dim for dim in dims if dim in found.dims)
+    return tensor(dataset, name, ordered).bool().reshape([found.sizes.get(dim, 1) for dim in dims])
 
 
 def rescaled(likelihood: Any, factor: float) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from preimage.chain import Chain, held_out, read_measurement
+from preimage.chain import Chain, read_mask, read_measurement
 from preimage.data import DEVICE, ORIGIN, WHOLE, located
 from preimage.files import write_atomically
 from preimage.problem import Problem
@@ -210,10 +210,10 @@ def misfits(
             "data2": float(codomain.squared_norm(problem.y).sum()) * scale**2,
         }
         if "held_out" in dataset.variables:
-            kept = dataset.drop_vars("held_out")
-            elsewhere = chain.operator.make(dataset=kept.assign(mask=dataset["held_out"]), shared=shared)
-            where = held_out(dataset, codomain.dims)
-            y = read_measurement(kept, codomain) * where * (1 / scale)
+            judging = dataset.drop_vars("held_out").assign(mask=dataset["held_out"])
+            elsewhere = chain.operator.make(dataset=judging, shared=shared)
+            where = read_mask(dataset, "held_out", codomain.dims)
+            y = read_measurement(judging, codomain) * (1 / scale)
             wrong = elsewhere(x) * where - y
             sums["held_out_misfit2"] = float(codomain.squared_norm(wrong).sum()) * scale**2
             sums["held_out_data2"] = float(codomain.squared_norm(y).sum()) * scale**2

@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from preimage_mri.cartesian_sense import CartesianSense as CartesianSense
-    from preimage_mri.masked_fourier import MaskedFourier as MaskedFourier
+    from preimage_mri.encoding.cartesian_sense import CartesianSense as CartesianSense
+    from preimage_mri.encoding.masked_fourier import MaskedFourier as MaskedFourier
 
 _HOMES = {
-    "CartesianSense": "preimage_mri.cartesian_sense",
-    "MaskedFourier": "preimage_mri.masked_fourier",
+    "CartesianSense": "preimage_mri.encoding.cartesian_sense",
+    "MaskedFourier": "preimage_mri.encoding.masked_fourier",
 }
 
 

@@ -29,14 +29,18 @@ def requires(subject: Examined) -> None:
     expect_requires(subject, lambda example, dataset: _applied(example, dataset))
 
 
-@PREPARATIONS.each
-def provides(example: DatasetExample) -> None:
-    """`provides` names variables that are there afterwards, with these dims."""
-    after = _applied(example, example.given)
-    try:
-        check_requirements(after, example.method.provides, "provides")
-    except DataError as error:
-        raise LawBroken(f"{error}") from None
+@PREPARATIONS.all
+def provides(subject: Examined) -> None:
+    """`provides` names variables that are there after some example at least, and wherever they are with these dims."""
+    promised = subject.method.provides
+    afterwards = [_applied(example, example.given) for example in subject.examples]
+    for name in promised:
+        having = [after for after in afterwards if name in after.variables] or afterwards[:1]
+        for after in having:
+            try:
+                check_requirements(after, {name: promised[name]}, "provides")
+            except DataError as error:
+                raise LawBroken(f"{error}") from None
 
 
 @PREPARATIONS.each

@@ -1,0 +1,1 @@
+"""Cartesian encoding: the operators, how they are cut to the cache, and what headers say about them."""

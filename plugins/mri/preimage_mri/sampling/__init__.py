@@ -1,0 +1,1 @@
+"""Sampling of k-space: patterns, and the fully sampled centre."""

@@ -1,0 +1,1 @@
+"""Coil sensitivities: the calibration region, ESPIRiT, and the estimates as preparations."""
