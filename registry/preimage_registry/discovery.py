@@ -70,9 +70,9 @@ def discover(blocks: Blocks) -> list[Method]:
             distribution = entry_point.dist
             if distribution is None:  # made by hand, not installed
                 continue
-            name, version = _identity(distribution)
+            name, version, requires = _identity(distribution)
             method = Method(kind, entry_point.name, name, version, entry_point)
-            blocked = blocks(method) or _incompatible(name, version, tuple(distribution.requires or ()))
+            blocked = blocks(method) or _incompatible(name, version, requires)
             found.setdefault((kind, method.name, name), replace(method, blocked=blocked))
     order = list(groups.values())
     return sorted(found.values(), key=lambda m: (order.index(m.kind), m.name, m.distribution))
@@ -83,11 +83,14 @@ def normalised(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def _identity(distribution: metadata.Distribution) -> tuple[str, str]:
-    """Its normalised name and its version, also where its metadata are incomplete."""
-    about = distribution.metadata
+def _identity(distribution: metadata.Distribution) -> tuple[str, str, tuple[str, ...]]:
+    """Its normalised name, its version and what it requires, also where its metadata are incomplete."""
+    try:
+        about, requires = distribution.metadata, tuple(distribution.requires or ())
+    except FileNotFoundError:  # so says the backport importlib_metadata, which replaces ours once anything imports it
+        return "unknown", "unknown", ()
     name, version = (about[field] if field in about else "unknown" for field in ("Name", "Version"))  # noqa: SIM401
-    return normalised(name), version
+    return normalised(name), version, requires
 
 
 @lru_cache(maxsize=256)

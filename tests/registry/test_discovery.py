@@ -106,7 +106,11 @@ def test_a_version_that_does_not_fit_is_seen_before_import(lab, prior_source, re
         registry.find("prior", "p")
 
 
-def test_incomplete_metadata_hide_nobody_else(base):
+@pytest.mark.parametrize("backport", [False, True])
+def test_incomplete_metadata_hide_nobody_else(base, backport, monkeypatch):
+    if backport:  # it puts its own finder of distributions first, for everybody
+        monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+        pytest.importorskip("importlib_metadata")
     info = base.folder / "lab_odd-1.dist-info"
     info.mkdir()
     (info / "entry_points.txt").write_text("[preimage.priors]\nodd = odd\n")
