@@ -26,6 +26,11 @@ class Part(Protocol):
         ...
 
     @property
+    def origin(self) -> Mapping[str, str]:
+        """Where the method is from, for the record: distribution, version and entry point."""
+        ...
+
+    @property
     def settings(self) -> Settings:
         """The validated settings."""
         ...

@@ -30,6 +30,11 @@ class SimulationPart:
     name: str = "simulate"
 
     @property
+    def origin(self) -> Mapping[str, str]:
+        """The platform."""
+        return {"distribution": "preimage"}
+
+    @property
     def declared(self) -> Any:
         """What `make` returns."""
         return Simulation

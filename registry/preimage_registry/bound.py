@@ -50,6 +50,12 @@ class BoundMethod:
         return self.plugin.method.version
 
     @property
+    def origin(self) -> dict[str, str]:
+        """Distribution, version and entry point."""
+        entry_point = self.plugin.method.entry_point.value
+        return {"distribution": self.distribution, "version": self.version, "entry_point": entry_point}
+
+    @property
     def declared(self) -> Any:
         """The return annotation of the method's factory."""
         return self.plugin.declared

@@ -19,12 +19,7 @@ def prepare(recipe: Recipe, registry: Registry, watchers: Sequence[Progress] = (
     """A run that is resolved and planned from headers, and has not begun."""
     registry.extend()
     plain = json.loads(recipe.to_json())
-    parts = {kind: [_origin(one) for one in plain["parts"][kind]] for kind in plain["parts"]}
-    return Run(chain_of(recipe, registry), BUILDER, plain, parts, Several((*watchers, Extensions(registry))))
-
-
-def _origin(ingredient: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: ingredient[name] for name in ("name", "distribution", "version", "entry_point")}
+    return Run(chain_of(recipe, registry), BUILDER, plain, Several((*watchers, Extensions(registry))))
 
 
 class Several(Progress):

@@ -39,6 +39,7 @@ class ToyPart:
     requires: dict[str, tuple[str, ...]] = field(default_factory=dict)
     provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
     hooks: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
 
     def make(self, **context):
         return self.factory(**context)

@@ -20,6 +20,6 @@ def make_run(stored, tmp_path):
     def make(name="out.zarr", path=stored, progress=None, **kwargs):
         recipe = toy_chain.recipe(path, tmp_path / name, **kwargs)
         extra = {"progress": progress} if progress else {}
-        return Run(toy_chain.build(recipe), "support.toy_chain:build", recipe, {}, **extra)
+        return Run(toy_chain.build(recipe), "support.toy_chain:build", recipe, **extra)
 
     return make

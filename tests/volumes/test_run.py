@@ -126,6 +126,8 @@ def test_the_record_says_what_made_the_result(make_run, stored):
     assert record["device"] == "cpu"
     assert record["identity"]["inputs"]["loader.stored.path"]["path"] == str(stored)
     assert record["plan"]["stages"][-1]["solves"]
+    names = [part["name"] for part in record["parts"]]
+    assert names == ["stored", "row-transform", "rows", "gaussian", "descent"]  # what was proposed is there too
     assert {"psnr", "nrmse", "residual", "iterations", "seconds", "peak_mib"} <= record["summary"].keys()
 
 
@@ -229,7 +231,7 @@ import json, sys
 from preimage.volumes.driver import Run
 from support import toy_chain
 recipe = json.loads(sys.argv[1])
-Run(toy_chain.build(recipe), "support.toy_chain:build", recipe, {}).execute()
+Run(toy_chain.build(recipe), "support.toy_chain:build", recipe).execute()
 """
 
 

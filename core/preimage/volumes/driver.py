@@ -58,13 +58,11 @@ class Run:
     chain : its parts.
     builder : dotted name of the function that makes the chain of the recipe in a worker.
     recipe : the resolved run file as plain data.
-    parts_record : distribution, version and entry point of every part, for the record.
     """
 
     chain: Chain
     builder: str
     recipe: Mapping[str, Any]
-    parts_record: Mapping[str, Any]
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -130,6 +128,7 @@ class Run:
 
     def _new_record(self) -> dict[str, Any]:
         chain = self.chain
+        prepared = [element.part for element in self.resolved.elements]
         recipe = {**self.recipe}
         deciding = {**recipe, "output": None, "compute": {**recipe["compute"], "checkpoint": None}}
         identity = {
@@ -142,7 +141,10 @@ class Run:
             "identity": stores.plain(identity),
             "builder": self.builder,
             "recipe": stores.plain(recipe),
-            "parts": dict(self.parts_record),
+            "parts": [
+                {"kind": part.kind, "name": part.name, **part.origin}
+                for part in (chain.loader, *prepared, chain.operator, chain.likelihood, *chain.priors, chain.solver)
+            ],
             "plan": stores.plain(self.plan.to_json()),
             "versions": library_versions(),
             "device": str(self.device),
@@ -162,7 +164,15 @@ class Run:
         shape = (solve.n_blocks, len(rows), len(QUANTITIES))
         dims = ("block", "iteration", "quantity")
         layout = ArrayPlan(dims, shape, "float64", (1, *shape[1:]))
-        stores.create_array(group, "history", layout, compressed=True, quantities=list(QUANTITIES), iterations=rows)
+        stores.create_array(
+            group,
+            "history",
+            layout,
+            compressed=True,
+            quantities=list(QUANTITIES),
+            iterations=rows,
+            of_scaled_data=self.plan.normalise,
+        )
         group.create_group("calibration")
         self.beside.create(len(self.plan.stages))
         for index, stage in enumerate(self.plan.stages[:-1]):

@@ -31,6 +31,11 @@ class GivenDataset:
     name: str = "given"
 
     @property
+    def origin(self) -> Mapping[str, str]:
+        """The caller."""
+        return {}
+
+    @property
     def settings(self) -> Settings:
         """None to speak of."""
         return Settings()
