@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from preimage.volumes.driver import Progress, Run
+from preimage.volumes.driver import Run
+from preimage.volumes.progress import Progress
 from preimage_registry.building import BUILDER, chain_of
 from preimage_registry.registry import Registry
 from preimage_registry.runfile import Recipe

@@ -18,7 +18,7 @@ from support import toy_chain
 from preimage.errors import DataError, RequestError, RunError
 from preimage.randomness import Draw
 from preimage.volumes import driver, stores
-from preimage.volumes.driver import Progress
+from preimage.volumes.progress import Progress
 from preimage.volumes.stores import open_dataset, write_dataset
 
 BLOCKS = {"blocks": {"x": 4}}
@@ -299,6 +299,24 @@ def test_an_output_that_is_something_else_is_not_touched(tmp_path, make_run):
     with pytest.raises(RequestError, match="is not a Zarr group"):
         make_run().execute()
     assert (tmp_path / "out.zarr" / "thesis.txt").exists()
+
+
+def test_not_even_fresh_replaces_what_is_no_run(stored, make_run, tmp_path):
+    run = make_run(stored.name)  # the output is the dataset itself
+    with pytest.raises(RequestError, match="is a dataset and not the store of a run"):
+        run.execute(fresh=True)
+    assert open_dataset(stored)["measurement"].size
+
+
+def test_a_store_whose_creation_was_interrupted_is_made_anew(make_run, monkeypatch):
+    def crash(*args):
+        raise RuntimeError("crash")
+
+    with monkeypatch.context() as context:
+        context.setattr(stores, "write_attributes", crash)
+        with pytest.raises(RuntimeError, match="crash"):
+            make_run().execute()
+    assert make_run().execute()["finished"]
 
 
 def test_values_that_are_not_finite_are_located(tmp_path, make_run):

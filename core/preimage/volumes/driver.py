@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import resource
-import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-import xarray as xr
 
 from preimage.chain import Chain
-from preimage.data import Region, located
 from preimage.errors import RequestError, RunError
 from preimage.record import differences, digest, input_identities, library_versions
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
-from preimage.volumes.axes import split_dims
-from preimage.volumes.block import QUANTITIES, Facts, Worker, apply, open_worker
+from preimage.volumes.block import QUANTITIES, Facts, Worker, open_worker
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.serial import Serial
+from preimage.volumes.fitting import read_for_fit
+from preimage.volumes.guards import disk_errors, interruptible
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import ArrayPlan, Bounds, Plan, slices
+from preimage.volumes.plan import ArrayPlan, Plan
 from preimage.volumes.planner import check_write_units, make_plan
+from preimage.volumes.progress import Progress
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.scalars import run_scalars
 from preimage.volumes.scoring import misfit_totals, score
-
-
-class Progress:
-    """Whoever watches a run: the terminal, or an extension. This one watches nothing."""
-
-    def started(self, record: Mapping[str, Any]) -> None:
-        """The plan is made and the store is there."""
-
-    def working(self, label: str, done: int, total: int) -> None:
-        """So many of so many blocks of this are done."""
-
-    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """A block's marker is written."""
-
-    def finished(self, record: Mapping[str, Any]) -> None:
-        """All is stored."""
 
 
 @dataclass
@@ -58,6 +38,7 @@ class Run:
     chain : its parts.
     builder : dotted name of the function that makes the chain of the recipe in a worker.
     recipe : the resolved run file as plain data.
+    progress : who watches.
     """
 
     chain: Chain
@@ -95,7 +76,7 @@ class Run:
         threads = torch.get_num_threads()
         torch.set_num_threads(self.compute.threads)
         try:
-            with _interruptible() as interrupted, _disk_errors(self.output.path):
+            with interruptible() as interrupted, disk_errors(self.output.path):
                 self.progress.started(record)
                 record = self._compute(record, open_worker(self.output.path, interrupted, self.resolved))
                 record = self._finish(record, time.perf_counter() - started)
@@ -108,9 +89,9 @@ class Run:
         """The record of a new store, or of the one that is there if it is of this run."""
         record = self._new_record()
         path = self.output.path
-        if path.exists() and not fresh:
-            found = stores.read_attributes(path)
-            if found.get("key") == record["key"]:
+        found = self._found()
+        if found and not fresh and "plan" in found:
+            if found["key"] == record["key"]:
                 return found
             changed = differences(found.get("identity"), record["identity"])[:8]
             raise RequestError(
@@ -125,6 +106,16 @@ class Run:
         except OSError as error:
             raise RequestError(f"output.path: {path} cannot be created: {error.strerror or error}") from error
         return record
+
+    def _found(self) -> dict[str, Any] | None:
+        """The record of the run that is stored under the output's path; what is no run is never replaced."""
+        path = self.output.path
+        if not path.exists():
+            return None
+        found = stores.read_attributes(path)
+        if "key" not in found:
+            raise RequestError(f"output.path: {path} is a dataset and not the store of a run: choose another path")
+        return found
 
     def _new_record(self) -> dict[str, Any]:
         chain = self.chain
@@ -155,7 +146,8 @@ class Run:
     def _create_store(self, record: Mapping[str, Any]) -> None:
         """Create every array before any task runs."""
         geometry = {k: v for k, v in stores.plain(dict(self.resolved.dataset.attrs)).items() if k != stores.ATTRIBUTE}
-        group = stores.create_group(self.output.path, geometry)
+        key = {stores.ATTRIBUTE: {"schema": stores.SCHEMA, "key": record["key"]}}  # without a plan: not complete yet
+        group = stores.create_group(self.output.path, {**geometry, **key})
         solve = self.plan.solve
         for name, array in solve.outputs.items():
             stores.create_array(group, name, array, compressed=True)
@@ -223,7 +215,7 @@ class Run:
         for i in range(stage.first, stage.last):
             path = self.output.path / "calibration" / str(i)
             if not path.exists():
-                fitted = self.resolved.elements[i].preparation.fit(_read_for_fit(worker, index, i))
+                fitted = self.resolved.elements[i].preparation.fit(read_for_fit(worker, index, i))
                 if fitted.variables:
                     stores.write_dataset(fitted, path)
 
@@ -268,71 +260,3 @@ class Run:
             facts = self.beside.read(stage, block)
             assert facts is not None
             yield facts
-
-
-def _read_for_fit(worker: Worker, stage: int, index: int) -> xr.Dataset:
-    """The region that a preparation reads, after those before it in its stage.
-
-    Along dims that all of these split, only the region is read; along others all of it.
-    """
-    plan = worker.plan.stages[stage]
-    element = worker.resolved.elements[index]
-    region = _bounds(element.preparation.reads(element.before), element.before)
-    earlier = worker.resolved.elements[plan.first : index]
-    free = set(region)
-    for before in earlier:
-        free &= {dim for dim in free if dim not in before.axes} | set(split_dims(before.axes))
-    source = worker.stage_input(stage)
-    read = {dim: bounds for dim, bounds in region.items() if dim in free and dim in source.dims}
-    dataset = located(source, slices(read, source.dims), worker.device)
-    for offset, before in enumerate(earlier):
-        dataset = apply(before, dataset, worker.fitted(plan.first + offset), read)
-    rest = {dim: slice(*bounds) for dim, bounds in region.items() if dim not in read and dim in dataset.dims}
-    return dataset.isel(rest)
-
-
-def _bounds(region: Region, dataset: xr.Dataset) -> dict[str, Bounds]:
-    return {dim: part.indices(dataset.sizes[dim])[:2] for dim, part in region.items()}
-
-
-@contextmanager
-def _interruptible() -> Iterator[Any]:
-    """Turn the first Ctrl-C into a question that loops ask, so that no step is cut in two; the second stops at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: Ctrl-C does not come here
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
-        if asked:
-            raise KeyboardInterrupt
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Say what a full or read-only disk means for the run."""
-    reasons = {
-        errno.ENOSPC: "the disk is full",
-        errno.EDQUOT: "the disk quota is used up",
-        errno.EROFS: "it is on a read-only disk",
-        errno.EACCES: "writing there is not allowed",
-    }
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in reasons:
-            raise
-        raise RunError(
-            f"{error.filename or path} could not be written: {reasons[error.errno]}. "
-            "Finished blocks are kept: make room and run the same command again"
-        ) from error

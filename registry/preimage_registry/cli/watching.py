@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from preimage.volumes.driver import Progress
+from preimage.volumes.progress import Progress
 
 
 class Terminal(Progress):

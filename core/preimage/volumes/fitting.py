@@ -1,0 +1,35 @@
+"""What a preparation is fitted to: the region that it reads, after what comes before it."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from preimage.data import Region, located
+from preimage.volumes.axes import split_dims
+from preimage.volumes.block import Worker, apply
+from preimage.volumes.plan import Bounds, slices
+
+
+def read_for_fit(worker: Worker, stage: int, index: int) -> xr.Dataset:
+    """The region that a preparation reads, after those before it in its stage.
+
+    Along dims that all of these split, only the region is read; along others all of it.
+    """
+    plan = worker.plan.stages[stage]
+    element = worker.resolved.elements[index]
+    region = _bounds(element.preparation.reads(element.before), element.before)
+    earlier = worker.resolved.elements[plan.first : index]
+    free = set(region)
+    for before in earlier:
+        free &= {dim for dim in free if dim not in before.axes} | set(split_dims(before.axes))
+    source = worker.stage_input(stage)
+    read = {dim: bounds for dim, bounds in region.items() if dim in free and dim in source.dims}
+    dataset = located(source, slices(read, source.dims), worker.device)
+    for offset, before in enumerate(earlier):
+        dataset = apply(before, dataset, worker.fitted(plan.first + offset), read)
+    rest = {dim: slice(*bounds) for dim, bounds in region.items() if dim not in read and dim in dataset.dims}
+    return dataset.isel(rest)
+
+
+def _bounds(region: Region, dataset: xr.Dataset) -> dict[str, Bounds]:
+    return {dim: part.indices(dataset.sizes[dim])[:2] for dim, part in region.items()}

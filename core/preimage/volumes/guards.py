@@ -1,0 +1,55 @@
+"""What a run does about Ctrl-C and about disks."""
+
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from preimage.errors import RunError
+
+
+@contextmanager
+def interruptible() -> Iterator[Any]:
+    """Turn the first Ctrl-C into a question that loops ask, so that no step is cut in two; the second stops at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread: Ctrl-C does not come here
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+        if asked:
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Say what a full or read-only disk means for the run."""
+    reasons = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EROFS: "it is on a read-only disk",
+        errno.EACCES: "writing there is not allowed",
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in reasons:
+            raise
+        raise RunError(
+            f"{error.filename or path} could not be written: {reasons[error.errno]}. "
+            "Finished blocks are kept: make room and run the same command again"
+        ) from error

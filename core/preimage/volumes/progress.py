@@ -1,0 +1,22 @@
+"""Who watches a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Progress:
+    """Whoever watches a run: the terminal, or an extension. This one watches nothing."""
+
+    def started(self, record: Mapping[str, Any]) -> None:
+        """The plan is made and the store is there."""
+
+    def working(self, label: str, done: int, total: int) -> None:
+        """So many of so many blocks of this are done."""
+
+    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """A block's marker is written."""
+
+    def finished(self, record: Mapping[str, Any]) -> None:
+        """All is stored."""
