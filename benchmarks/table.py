@@ -1,0 +1,80 @@
+"""The table: what each implementation took, and the ratios that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+Results = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+
+TARGET = 1.15
+"""The platform may take this many times the limit's CPU seconds and memory."""
+CREDIBLE = 3.0
+"""The limit counts only if SigPy takes at least this many times its CPU seconds."""
+CREDIBLE_CASES = ("normal", "cg-sense")
+WIDTH = 120
+"""Of the output, whatever it is written to."""
+
+
+def show(results: Results, title: str) -> None:
+    """Print the table, whether the limit is one, and whether the target was met."""
+    console = Console(width=WIDTH, highlight=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("case")
+    table.add_column("implementation")
+    for column in ("wall s", "CPU s", "peak MiB", "NRMSE", "CPU/limit", "peak/limit", "wall/preimage"):
+        table.add_column(column, justify="right")
+    for case, rows in results.items():
+        for i, (name, row) in enumerate(rows.items()):
+            table.add_row(
+                "" if i else case,
+                name,
+                number(row["wall_s"], ".3f"),
+                number(row["cpu_s"], ".3f"),
+                number(row["peak_mib"], ".1f"),
+                number(row["nrmse"], ".2e" if case == "normal" else ".5f"),
+                number(ratio(rows, name, "limit", "cpu_s")),
+                number(ratio(rows, name, "limit", "peak_mib")),
+                number(ratio(rows, name, "preimage", "wall_s")),
+            )
+        table.add_section()
+    console.print(table)
+    console.print(credibility(results))
+    console.print(verdict(results))
+
+
+def credibility(results: Results) -> str:
+    """Whether the hand-written limit is fast enough to be called one."""
+    ratios = {case: ratio(results.get(case, {}), "sigpy", "limit", "cpu_s") for case in CREDIBLE_CASES}
+    known = [value for value in ratios.values() if value is not None]
+    said = ", ".join(f"{case} {number(value)}" for case, value in ratios.items())
+    answer = "not known" if len(known) < len(ratios) else "yes" if min(known) >= CREDIBLE else "NO"
+    return f"limit credible (SigPy's CPU ≥ {CREDIBLE:g} × its own: {said}): {answer}"
+
+
+def verdict(results: Results) -> str:
+    """Whether the platform stays within the target of the limit."""
+    ratios = {
+        f"{case} {what}": ratio(rows, "preimage", "limit", field)
+        for case, rows in results.items()
+        for what, field in (("CPU", "cpu_s"), ("peak", "peak_mib"))
+    }
+    over = [f"{what} {number(value)}" for what, value in ratios.items() if value is not None and value > TARGET]
+    answer = "not known" if None in ratios.values() else "yes"
+    return f"target met (preimage ≤ {TARGET:g} × limit): {'NO: ' + ', '.join(over) if over else answer}"
+
+
+def ratio(rows: Mapping[str, Mapping[str, float | None]], of: str, to: str, field: str) -> float | None:
+    """One implementation's number over another's, where both are known."""
+    if of not in rows or to not in rows:
+        return None
+    numerator, denominator = rows[of][field], rows[to][field]
+    return None if numerator is None or not denominator else numerator / denominator
+
+
+def number(value: float | None, form: str = ".2f") -> str:
+    """A number, or a dash where there is none."""
+    return "–" if value is None else format(value, form)
