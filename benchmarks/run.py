@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import data
@@ -22,14 +22,16 @@ from measure import PROBLEM, WARM_UP
 from table import show
 
 HERE = Path(__file__).parent
-FIELDS = ("wall_s", "cpu_s", "peak_mib", "nrmse")
 WARM_UP_SIZE = 24
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+HAND_BACK = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
+"""How glibc hands back every large array at once. Peak memory is then what is held, and not the luck of how the heap
+fragmented, which is as large; but it costs time, so memory is measured apart."""
 PEERS = ("sigpy",)
 """Packages that may be missing."""
 
-Results = dict[str, dict[str, dict[str, float | None]]]
-"""Case → implementation → field."""
+Row = dict[str, float | None]
+"""Field → number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,16 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, size in ((PROBLEM, options.size), (WARM_UP, WARM_UP_SIZE)):
             (Path(folder) / name).mkdir()
             data.make(size).save(Path(folder) / name)
-        results: Results = {}
-        for case in options.cases:
-            rounds: dict[str, list[dict[str, float]]] = {name: [] for name in implementations}
-            for number in range(options.rounds):
-                for name in implementations:
-                    print(f"{case}: {name}, round {number + 1} of {options.rounds}", file=sys.stderr)
-                    rounds[name].append(measured(case, name, folder, options.threads))
-            results[case] = {name: medians(rounds[name]) for name in implementations}
+        results = {case: compare(case, implementations, folder, options) for case in options.cases}
     options.output.write_text(json.dumps(results, indent=2) + "\n")
     show(results, f"{data.N_COILS} × {options.size}³, {options.threads} threads, medians of {options.rounds}")
+
+
+def compare(case: str, implementations: Sequence[str], folder: str, options: argparse.Namespace) -> dict[str, Row]:
+    """All implementations of one case, in turns."""
+    rounds: dict[str, list[Row]] = {name: [] for name in implementations}
+    for number in range(options.rounds):
+        for name, rows in rounds.items():
+            report(f"{case}: {name}, round {number + 1} of {options.rounds}")
+            rows.append(measured(case, name, folder, options.threads, {}))
+    results = {name: medians(rows) for name, rows in rounds.items()}
+    for name, row in results.items():
+        report(f"{case}: {name}, memory")
+        row["peak_mib"] = measured(case, name, folder, options.threads, HAND_BACK)["peak_mib"]
+    return results
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -65,6 +74,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--size must be a multiple of 8 and at least {WARM_UP_SIZE}: it is {options.size}")
     if options.rounds < 1 or options.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
+    if not options.output.parent.is_dir():
+        parser.error(f"--output: there is no folder {options.output.parent}")
     return options
 
 
@@ -76,22 +87,24 @@ def installed(implementations: Sequence[str]) -> list[str]:
     return [name for name in implementations if name not in missing]
 
 
-def measured(case: str, implementation: str, folder: str, threads: int) -> dict[str, float]:
+def measured(case: str, implementation: str, folder: str, threads: int, allocator: Mapping[str, str]) -> Row:
     """One measurement, in a process of its own."""
-    limits = dict.fromkeys(
-        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads)
-    )
+    environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(threads)), **allocator}
     command = [sys.executable, str(HERE / "measure.py"), case, implementation, folder]
-    done = subprocess.run(command, env={**os.environ, **limits}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{done.stderr}\n{case} of {implementation} failed")
     return json.loads(done.stdout)
 
 
-def medians(rounds: Sequence[dict[str, float]]) -> dict[str, float | None]:
+def medians(rows: Sequence[Row]) -> Row:
     """Of every field; None where it could not be measured."""
-    values = {field: [one[field] for one in rounds] for field in FIELDS}
-    return {field: None if None in found else statistics.median(found) for field, found in values.items()}
+    columns = {field: [row[field] for row in rows] for field in rows[0]}
+    return {field: None if None in column else statistics.median(column) for field, column in columns.items()}
+
+
+def report(progress: str) -> None:
+    print(progress, file=sys.stderr)
 
 
 if __name__ == "__main__":
