@@ -68,7 +68,7 @@ class Chain:
         """
         scalars = scalars or {}
         operator = self.operator.make(dataset=dataset, shared=shared)
-        y = read_measurement(dataset, operator.codomain)
+        y = read_measurement(dataset, operator.codomain, masked=honours_mask(self.operator))
         likelihood = self.likelihood.make(dataset=dataset)
         if normalise:
             y = y * (1 / scalars["scale"])
@@ -82,6 +82,11 @@ class Chain:
         return Problem(y, operator, likelihood, priors, on, dict(scalars), seed)
 
 
+def honours_mask(operator: Part) -> bool:
+    """Whether an operator measures nothing where the dataset's `mask` is False."""
+    return "mask" in operator.requires or "mask" in operator.uses
+
+
 def unknown(domain: AnySpace, on: str | None) -> AnySpace:
     """The space of the unknown that a prior is for."""
     if on is None:
@@ -92,8 +97,12 @@ def unknown(domain: AnySpace, on: str | None) -> AnySpace:
     return domain[on]
 
 
-def read_measurement(dataset: xr.Dataset, codomain: AnySpace) -> Any:
-    """The measurement as an element of the codomain, 0 where its mask says that nothing was measured or used.
+def read_measurement(dataset: xr.Dataset, codomain: AnySpace, *, masked: bool = False) -> Any:
+    """The measurement as an element of the codomain.
+
+    Parameters
+    ----------
+    masked : whether it is 0 where `mask` is False; what was not measured may then be anything, also not a number.
 
     Raises
     ------
@@ -103,18 +112,19 @@ def read_measurement(dataset: xr.Dataset, codomain: AnySpace) -> Any:
     if isinstance(codomain, ProductSpace):
         raise DataError("this operator's data have several parts; a dataset has one measurement")
     y = tensor(dataset, "measurement", codomain.dims)
+    if masked and "mask" in dataset.variables and set(dataset["mask"].dims) <= set(codomain.dims):
+        y = torch.where(read_mask(dataset, "mask", codomain.dims), y, 0)
+    if masked and "held_out" in dataset.variables:
+        y = torch.where(read_mask(dataset, "held_out", codomain.dims), 0, y)
     finite = torch.isfinite(torch.view_as_real(y) if y.is_complex() else y)
     if not bool(finite.all()):
         bad = ~finite.all(-1) if y.is_complex() else ~finite
         first = dict(zip(codomain.dims, (int(i) for i in bad.nonzero()[0]), strict=True))
+        cure = "mask them out, or mend the data" if masked else "mend the data"
         raise RunError(
-            f"the measurement has {int(bad.sum())} values that are not finite, the first in this block at {first}: "
-            "mask them out, or mend the data"
+            f"the measurement has {int(bad.sum())} values that are not finite, "
+            f"the first in this block at {first}: {cure}"
         )
-    if "mask" in dataset.variables and set(dataset["mask"].dims) <= set(codomain.dims):
-        y = y * read_mask(dataset, "mask", codomain.dims)
-    if "held_out" in dataset.variables:
-        y = y * ~read_mask(dataset, "held_out", codomain.dims)
     return codomain.check(y)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from preimage.errors import DataError
+from preimage.errors import DataError, RunError
 
 DEVICE = "device"
 """The attribute under which a block's dataset names the device on which its parts are to be made."""
@@ -127,7 +127,10 @@ def tensor(dataset: xr.Dataset, name: str, dims: tuple[str, ...] | None = None) 
     variable = require(dataset, name, dims)
     if dims is not None:
         variable = variable.transpose(*dims)
-    values = np.asarray(variable.values)
+    try:
+        values = np.asarray(variable.values)
+    except (OSError, ValueError) as error:  # such as a checksum that does not fit
+        raise RunError(f"the values of {name!r} could not be read, the file is damaged or gone: {error}") from error
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     values = np.ascontiguousarray(values)

@@ -3,6 +3,10 @@
 A method is one module with a `Settings` class and the factory hook of its kind. Each hook is specified
 with every argument it may ever want; an implementation takes those that it needs. A misspelt hook is
 found when the plugin is loaded.
+
+A module may also say which variables of the dataset it is about: `requires` and `provides`, dicts of variable
+to dims, and `uses`, a tuple of those that it uses where they are there. An operator that has `mask` among them
+promises to measure nothing where the mask is False.
 """
 
 from __future__ import annotations

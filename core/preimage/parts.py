@@ -46,6 +46,11 @@ class Part(Protocol):
         ...
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        """Variables that it uses where the dataset has them, such as a mask."""
+        ...
+
+    @property
     def provides(self) -> Mapping[str, tuple[str, ...]]:
         """Variables that a preparation adds, with their dims."""
         ...

@@ -88,10 +88,6 @@ class Problem:
         data2: Tensor = codomain.squared_norm(self.y).reshape(self.batch)
         return (misfit2 / data2.clamp_min(torch.finfo(data2.dtype).tiny)).sqrt()
 
-    def priors_on(self, name: str | None) -> tuple[Any, ...]:
-        """The priors of one unknown."""
-        return tuple(prior for prior, on in zip(self.priors, self.on, strict=True) if on == name)
-
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Problem:
         """A copy on another device or in another precision."""
         return replace(

@@ -6,9 +6,11 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from preimage.parts import Part
 
@@ -25,30 +27,42 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
-def input_identities(parts: tuple[Part, ...]) -> dict[str, dict[str, Any]]:
-    """Identity of every file or store that a setting of a part names: size, time of change, digest of its headers."""
-    found = {}
-    for part in parts:
-        for name in type(part.settings).model_fields:
-            value = getattr(part.settings, name)
-            if isinstance(value, Path):
-                found[f"{part.kind}.{part.name}.{name}"] = identity(value)
-    return found
+def input_identities(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
+    """Identity of every file or store that a setting of a part names, also inside other settings."""
+    return {
+        f"{number} {part.kind} {part.name}.{at}": identity(path)
+        for number, part in enumerate(parts, 1)
+        for at, path in _paths(part.settings)
+    }
+
+
+def _paths(value: Any, at: str = "") -> Iterator[tuple[str, Path]]:
+    match value:
+        case Path():
+            yield at, value
+        case BaseModel():
+            for name in type(value).model_fields:
+                yield from _paths(getattr(value, name), f"{at}.{name}" if at else name)
+        case Mapping():
+            for name, item in value.items():
+                yield from _paths(item, f"{at}.{name}")
+        case list() | tuple():
+            for number, item in enumerate(value, 1):
+                yield from _paths(item, f"{at}.{number}")
 
 
 def identity(path: Path) -> dict[str, Any]:
-    """What tells that a file or a store is still the same, without reading it."""
+    """What tells that a file or a store is still the same without reading it: names, sizes and times of change."""
     if not path.exists():
         return {"path": str(path), "missing": True}
-    if path.is_dir():  # a Zarr store: its headers, and when its arrays were made
-        headers = sorted(path.rglob("zarr.json"))
-        return {
-            "path": str(path),
-            "headers": hashlib.blake2b(b"".join(h.read_bytes() for h in headers), digest_size=16).hexdigest(),
-            "changed_ns": max((h.stat().st_mtime_ns for h in headers), default=0),
-        }
-    status = path.stat()
-    return {"path": str(path), "bytes": status.st_size, "changed_ns": status.st_mtime_ns}
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    found = hashlib.blake2b(digest_size=16)
+    n_bytes = 0
+    for file in files:
+        status = file.stat()
+        n_bytes += status.st_size
+        found.update(f"{file.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return {"path": str(path), "bytes": n_bytes, "files": len(files), "digest": found.hexdigest()}
 
 
 def differences(one: Any, other: Any, at: str = "") -> list[str]:

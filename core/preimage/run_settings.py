@@ -34,7 +34,7 @@ class SimulateSettings(Settings):
 
 
 class ComputeSettings(Settings):
-    """`[compute]`: where and how a run computes; only `blocks`, `memory`, `threads` and `normalise` touch values."""
+    """`[compute]`: where and how a run computes."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto (the GPU if there is one), cpu, cuda or cuda:N."""

@@ -45,6 +45,11 @@ class SimulationPart:
         return {**self.operator.requires, "truth": ()}
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        """What the operator uses."""
+        return self.operator.uses
+
+    @property
     def provides(self) -> Mapping[str, tuple[str, ...]]:
         """It adds the measurement."""
         return {"measurement": ()}

@@ -66,6 +66,11 @@ class BoundMethod:
         return self.plugin.requires
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        """Variables that it uses where the dataset has them."""
+        return tuple(getattr(self.plugin.module, "uses", ()))
+
+    @property
     def provides(self) -> Dims:
         """Variables that a preparation adds, with dims."""
         return self.plugin.provides

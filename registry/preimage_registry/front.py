@@ -8,9 +8,8 @@ from typing import Any, TypeAlias
 
 import xarray as xr
 
-from preimage.errors import RequestError
+from preimage.errors import DataError, RequestError
 from preimage.hookspecs import KINDS
-from preimage.run_settings import ComputeSettings
 from preimage.simulation import SimulationPart
 from preimage.volumes.devices import choose_device
 from preimage.volumes.in_memory import GivenDataset, prepare_in_memory, solve_in_memory
@@ -22,6 +21,10 @@ from preimage_registry.running import RUN_SECTIONS, prepare
 
 Section: TypeAlias = "str | Mapping[str, Any]"
 """A method's name, or a section of a run file such as {"use": "sparsity", "weight": 5e-3}."""
+
+
+NEEDS = {"preparation": "a dataset", "operator": "a dataset", "prior": "a space"}
+"""What a part of a kind is made for."""
 
 
 def run(path: Path | str, overrides: Iterable[str] = (), *, fresh: bool = False) -> xr.Dataset:
@@ -84,10 +87,9 @@ def reconstruct(
         "simulate": simulate,
         "seed": seed,
     }
+    sections["compute"] = {"device": device, "normalise": normalise, "rewrite": False}
     recipe = recipe_from_sections(sections, registry)
-    chain = chain_of(recipe, registry, loader=GivenDataset(dataset))
-    compute = ComputeSettings.model_validate({"device": device, "normalise": normalise, "rewrite": False})
-    return solve_in_memory(chain, compute)
+    return solve_in_memory(chain_of(recipe, registry, loader=GivenDataset(dataset)), recipe.compute)
 
 
 def simulate(
@@ -113,6 +115,8 @@ def simulate(
     -------
     The dataset with a `measurement`, as `preimage.write_dataset` stores it.
     """
+    if "measurement" in dataset.variables:
+        raise DataError("the dataset has a measurement already: drop it to simulate another")
     registry = Registry.here()
     sections = {
         "operator": operator,
@@ -141,6 +145,8 @@ def make(what: str, *context: Any, **settings: Any) -> Any:
     kind, _, name = what.partition(".")
     if kind not in KINDS or not name:
         raise RequestError(f'{what!r} is not KIND.NAME, such as "operator.blur": kinds are {", ".join(KINDS)}')
+    if not context and kind in NEEDS:
+        raise RequestError(f"{what} is made for {NEEDS[kind]}: make({what!r}, {NEEDS[kind].split()[-1]}, ...)")
     part = bind_section(Registry.here(), kind, {"use": name, **settings}, Path.cwd())
     subject: dict[str, Any] = {"dataset": xr.Dataset(), "domain": None, "shared": {}}
     if context:

@@ -140,6 +140,43 @@ def test_prox_by_iterations_solves_total_variation_of_a_step(scale):
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
+class Differences2D(LinearOperator):
+    """Both differences of a plane: its codomain has one dim more than its domain."""
+
+    def __init__(self, n):
+        super().__init__(Space(("z", "y"), (n, n), torch.float64), Space(("d", "z", "y"), (2, n, n), torch.float64))
+
+    def _apply(self, x):
+        zero = torch.zeros_like(x)
+        dz, dy = zero.clone(), zero.clone()
+        dz[..., :-1, :] = x.diff(dim=-2)
+        dy[..., :, :-1] = x.diff(dim=-1)
+        return torch.stack([dz, dy], -3)
+
+    def _apply_adjoint(self, y):
+        dz, dy = y[..., 0, :-1, :], y[..., 1, :, :-1]
+        out = torch.zeros_like(y[..., 0, :, :])
+        out[..., 1:, :] += dz
+        out[..., :-1, :] -= dz
+        out[..., :, 1:] += dy
+        out[..., :, :-1] -= dy
+        return out
+
+
+@pytest.mark.parametrize("batch", [2, 3])  # as many as there are differences, and not
+def test_prox_by_iterations_takes_a_step_for_each_element_of_a_batch(batch):
+    class Plane:
+        def split(self):
+            return L1(0.3), Differences2D(5)
+
+    x = torch.randn(batch, 5, 5, dtype=torch.float64, generator=generator(0))
+    steps = torch.linspace(0.2, 1.0, batch, dtype=torch.float64)
+    prox = prox_by_iterations(Plane(), 300)
+    together = prox.prox(x, steps.reshape(-1, 1, 1))
+    for i in range(batch):
+        torch.testing.assert_close(together[i], prox.prox(x[i], float(steps[i])), rtol=1e-10, atol=1e-10)
+
+
 def test_prox_by_iterations_stops_at_its_tolerance():
     calls = []
 

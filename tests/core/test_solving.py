@@ -116,6 +116,23 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
     assert not torch.equal(other.x, whole.x)
 
 
+def test_resumed_from_its_last_state_it_goes_no_further(tmp_path):
+    p, stop = problem((2,)), Stop(500, tolerance=1e-3)
+    p.y[1] *= 1e3
+    solver = NoisyDescent()
+    saved = []
+
+    def save(_, state):
+        saved.append(state.iteration)
+        save_state(state, tmp_path / str(state.iteration))
+
+    whole = solve(solver, p, stop, observers=[save])
+    for iteration in (saved[0], saved[len(saved) // 2], saved[-1]):
+        resumed = solve(solver, p, stop, state=load_state(solver.start(p), tmp_path / str(iteration)))
+        assert resumed.iteration == whole.iteration
+        assert torch.equal(resumed.x, whole.x)
+
+
 def test_a_state_of_blocks_and_of_any_dtype_is_saved(tmp_path):
     space = ProductSpace(a=Space(("n",), (3,), torch.complex64), b=Space(("m",), (2,), torch.float64))
     state = State(x=space.randn(generator(0)), iteration=4, change=torch.tensor([0.5]))

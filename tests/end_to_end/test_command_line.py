@@ -147,8 +147,9 @@ def test_wrong_data_are_named_before_they_are_read(shell, wrong, words):
 
 def test_values_that_are_not_finite_fail_the_run(shell):
     data = dataset().load()
-    data["measurement"].values[0, 0, 0, 0] = np.nan
+    data["measurement"].values[0, 0, 0, 3] = np.nan  # in the centre of k-space, which is sampled
     store(shell, data)
+    assert data["mask"].values[..., 3].all()
     assert "not finite" in shell("run", "run.toml", code=1)
 
 

@@ -39,6 +39,7 @@ class ToyPart:
     requires: dict[str, tuple[str, ...]] = field(default_factory=dict)
     provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
     hooks: dict[str, Any] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
 
     def make(self, **context):
@@ -210,6 +211,7 @@ def build(recipe):
         make_rows,
         declared=Rows,
         requires={"matrix": ("m", "n")},
+        uses=("mask",),
         hooks={
             "preimage_spaces": rows_spaces,
             "preimage_axes": lambda **_: {"x": split},

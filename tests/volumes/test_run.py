@@ -124,7 +124,7 @@ def test_the_record_says_what_made_the_result(make_run, stored):
     assert record["scalars"].keys() == {"scale", "norm"}
     assert record["versions"]["torch"] == torch.__version__
     assert record["device"] == "cpu"
-    assert record["identity"]["inputs"]["loader.stored.path"]["path"] == str(stored)
+    assert record["identity"]["inputs"]["1 loader stored.path"]["path"] == str(stored)
     assert record["plan"]["stages"][-1]["solves"]
     names = [part["name"] for part in record["parts"]]
     assert names == ["stored", "row-transform", "rows", "gaussian", "descent"]  # what was proposed is there too
@@ -289,7 +289,14 @@ def test_an_output_of_other_settings_is_kept_and_the_difference_named(make_run):
 def test_changed_data_are_other_data(make_run, stored):
     make_run().execute()
     write_dataset(toy_chain.example(noise=0.5), stored, overwrite=True)
-    with pytest.raises(RequestError, match="inputs.loader.stored.path"):
+    with pytest.raises(RequestError, match="inputs.1 loader stored.path"):
+        make_run().execute()
+
+
+def test_values_that_changed_in_place_are_other_data(make_run, stored):
+    make_run().execute()
+    stores.open_for_writing(stored, "measurement")[:2] = 0
+    with pytest.raises(RequestError, match="inputs.1 loader stored.path.digest"):
         make_run().execute()
 
 
@@ -328,6 +335,74 @@ def test_values_that_are_not_finite_are_located(tmp_path, make_run):
         make_run(path=path, compute={**BLOCKS, "normalise": False}).execute()
 
 
+def masked(data, mask):
+    return data.assign(mask=("m", mask))
+
+
+def test_what_is_not_measured_may_be_anything(tmp_path, make_run):
+    data, mask = toy_chain.example(hybrid=True, m=8), np.ones(8, bool)
+    mask[3] = False
+    write_dataset(masked(data, mask), tmp_path / "clean.zarr")
+    data["measurement"].values[:, 3] = np.nan
+    write_dataset(masked(data, mask), tmp_path / "nan.zarr")
+    runs = [make_run(f"{name}-out.zarr", path=tmp_path / f"{name}.zarr") for name in ("clean", "nan")]
+    for run in runs:
+        run.execute()
+    assert np.array_equal(estimate(runs[0]), estimate(runs[1]))
+
+
+def test_samples_are_held_out_only_where_the_operator_can_leave_them_out(tmp_path, make_run, monkeypatch):
+    path = tmp_path / "held.zarr"
+    write_dataset(toy_chain.example(hybrid=True).assign(held_out=("m", np.arange(6) == 2)), path)
+    build = toy_chain.build
+
+    def without_a_mask(recipe):
+        chain = build(recipe)
+        chain.operator.uses = ()
+        return chain
+
+    monkeypatch.setattr(toy_chain, "build", without_a_mask)
+    with pytest.raises(DataError, match="operator rows uses no mask"):
+        make_run(path=path)
+
+
+def test_a_mask_that_the_operator_does_not_use_changes_nothing(tmp_path, make_run, monkeypatch):
+    data = toy_chain.example(hybrid=True)
+    write_dataset(data, tmp_path / "plain.zarr")
+    write_dataset(masked(data, np.arange(6) > 2).rename(matrix="other"), tmp_path / "odd.zarr")
+    plain = make_run("plain-out.zarr", path=tmp_path / "plain.zarr")
+    plain.execute()
+    build = toy_chain.build
+
+    def maskless(recipe):
+        chain = build(recipe)
+        make = chain.operator.factory
+        chain.operator.uses = ()
+        chain.operator.requires = {}
+        chain.operator.factory = lambda dataset, shared: make(dataset.drop_vars("mask").rename(other="matrix"), shared)
+        spaces = chain.operator.hooks["preimage_spaces"]
+        chain.operator.hooks["preimage_spaces"] = lambda dataset: spaces(dataset.rename(other="matrix"))
+        return chain
+
+    monkeypatch.setattr(toy_chain, "build", maskless)
+    odd = make_run("odd-out.zarr", path=tmp_path / "odd.zarr")
+    odd.execute()
+    assert np.array_equal(estimate(odd), estimate(plain))
+
+
+def test_what_a_prior_requires_is_checked_before_the_run(make_run, monkeypatch):
+    build = toy_chain.build
+
+    def demanding(recipe):
+        chain = build(recipe)
+        chain.priors[0].requires = {"anatomy": ("x",)}
+        return chain
+
+    monkeypatch.setattr(toy_chain, "build", demanding)
+    with pytest.raises(DataError, match="prior soft needs a variable 'anatomy'"):
+        make_run(threshold=0.1)
+
+
 def test_an_empty_measurement_is_named(tmp_path, make_run):
     data = toy_chain.example(hybrid=True)
     path = tmp_path / "zero.zarr"
@@ -358,6 +433,77 @@ def test_a_full_disk_keeps_finished_blocks_and_the_run_goes_on(make_run, monkeyp
     assert np.array_equal(estimate(run), estimate(whole))
 
 
+def test_a_damaged_input_is_named(make_run, stored):
+    chunk = next(p for p in (stored / "measurement" / "c").rglob("*") if p.is_file())
+    raw = bytearray(chunk.read_bytes())
+    raw[-10] ^= 4
+    chunk.write_bytes(raw)
+    with pytest.raises(RunError, match="the values of 'measurement' could not be read"):
+        make_run().execute()
+
+
+def test_a_calibration_that_was_interrupted_is_done_again(make_run, monkeypatch):
+    real = stores.write_dataset
+
+    def crash(dataset, path, **kwargs):
+        real(dataset, path, **kwargs)
+        raise RuntimeError("crash")
+
+    with monkeypatch.context() as context:
+        context.setattr(stores, "write_dataset", crash)
+        with pytest.raises(RuntimeError, match="crash"):
+            make_run(compute=BLOCKS, gain=True).execute()
+    toy_chain.Gain.fits = 0
+    assert make_run(compute=BLOCKS, gain=True).execute()["finished"]
+    assert toy_chain.Gain.fits == 1
+
+
+def test_without_its_markers_an_unfinished_run_begins_anew(make_run):
+    whole = make_run("whole.zarr", compute=BLOCKS)
+    whole.execute()
+    with pytest.raises(RuntimeError, match="crash"):
+        make_run(compute=BLOCKS, progress=KillAfter(2)).execute()
+    run = make_run(compute=BLOCKS)
+    run.beside.clear()
+    run.execute()
+    assert np.array_equal(estimate(run), estimate(whole))
+
+
+class Interrupt(Progress):
+    """Sends Ctrl-C when the first block is done."""
+
+    def finished_block(self, record, facts):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_between_blocks_stops_before_the_next(make_run):
+    run = make_run(compute=BLOCKS, progress=Interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run.execute()
+    assert run.beside.marker(0, 0).exists()
+    assert not any(run.beside.marker(1, block).exists() for block in range(3))
+    assert not (run.output.path / "calibration" / "1").exists()
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_a_truth_that_nothing_can_be_compared_with_is_left_out(tmp_path, make_run, value):
+    data = toy_chain.example(hybrid=True)
+    path = tmp_path / "odd.zarr"
+    write_dataset(data.assign(truth=data["truth"] * 0 + value), path)
+    summary = make_run(path=path).execute()["summary"]
+    assert "psnr" not in summary
+    assert summary["residual"] > 0
+
+
+def test_blocks_are_written_in_whole_write_units_only(make_run):
+    run = make_run(compute=BLOCKS)
+    run.execute()
+    array = stores.open_for_writing(run.output.path, "estimate")
+    stores.check_whole_units(array, "estimate", ("x", "n"), {"x": slice(8, 12)})
+    with pytest.raises(RequestError, match="2:6 along 'x' is no whole write units of estimate, which are 4"):
+        stores.check_whole_units(array, "estimate", ("x", "n"), {"x": slice(2, 6)})
+
+
 def test_a_device_that_is_not_there_is_named(make_run):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
@@ -366,5 +512,5 @@ def test_a_device_that_is_not_there_is_named(make_run):
 
 
 def test_a_missing_dataset_is_named(tmp_path, make_run):
-    with pytest.raises((DataError, FileNotFoundError)):
+    with pytest.raises(RequestError, match="does not exist"):
         make_run(path=tmp_path / "nothing.zarr")

@@ -112,7 +112,8 @@ class ProxByIterations(Movable):
         """Stop after `n_iterations`, or when an iteration moves the result by less than `tolerance`, relatively."""
         outer, linear = self.part.split()
         assert isinstance(linear, LinearOperator)
-        dual_step = 1 / (step * linear.norm().safe ** 2)
+        batch = linear.domain.batch(x)
+        dual_step = 1 / (_of_rank(step, batch, linear.codomain) * linear.norm().safe ** 2)
         dual = linear(x) * 0
         ahead, momentum, estimate = dual, 1.0, x
         for iteration in range(self.n_iterations):
@@ -122,15 +123,22 @@ class ProxByIterations(Movable):
             following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
             ahead = dual + ((momentum - 1) / following) * (dual - previous)
             momentum = following
-            moved = iteration > 0  # the first estimate is x itself, for the dual begins at 0
-            if moved and self.tolerance > 0 and _distance(estimate, last) < self.tolerance * _distance(estimate):
+            # The first estimate is x itself, for the dual begins at 0. A batch stops when its last element does.
+            if iteration and self.tolerance > 0 and _arrived(linear.domain, estimate, last, self.tolerance):
                 break
         return x - step * linear.adjoint(dual)
 
 
-def _distance(a: Any, b: Any = None) -> float:
-    parts = leaves(a if b is None else a - b)
-    return math.sqrt(sum(float(part.abs().square().sum()) for part in parts))
+def _of_rank(step: Any, batch: tuple[int, ...], space: Any) -> Any:
+    """A step for each element of a batch of x, so that it broadcasts against elements of another space."""
+    if not isinstance(step, Tensor) or not step.ndim:
+        return step
+    return step.expand(*batch, *step.shape[len(batch) :]).reshape(*batch, *[1] * getattr(space, "ndim", 0))
+
+
+def _arrived(space: Any, estimate: Any, last: Any, tolerance: float) -> bool:
+    moved2, size2 = space.squared_norm(estimate - last), space.squared_norm(estimate)
+    return bool((moved2 < tolerance**2 * size2).all())
 
 
 def moreau(part: Any, smoothing: float) -> MoreauEnvelope:

@@ -46,27 +46,31 @@ def solve(
     observers = tuple(observers)
     with torch.no_grad():
         state = solver.start(problem, x0) if state is None else state
-        done = torch.zeros(problem.batch, dtype=torch.bool, device=problem.device)
-        while state.iteration < stop.max_iter:
-            state, done = _advance(solver, problem, state, stop.tolerance, done)
+        while state.iteration < stop.max_iter and not _arrived(state):
+            state = solver.step(problem, state) if stop.tolerance <= 0 else _advance(solver, problem, state, stop)
             if any([observer(problem, state) is False for observer in observers]):  # noqa: C419 - all see it
-                break
-            if stop.tolerance > 0 and bool(done.all()):
                 break
     return state
 
 
-def _advance(solver: Solver, problem: Problem, state: State, tolerance: float, done: Tensor) -> tuple[State, Tensor]:
+def _arrived(state: State) -> bool:
+    """Whether every element of a batch is done; so a run that goes on from its last state does not go further."""
+    return state.done is not None and bool(state.done.all())
+
+
+def _advance(solver: Solver, problem: Problem, state: State, stop: Stop) -> State:
     """One step, after which the elements of a batch that were done are what they were."""
-    if tolerance <= 0:
-        return solver.step(problem, state), done
+    done = state.done
+    if done is None:
+        done = torch.zeros(problem.batch, dtype=torch.bool, device=problem.device)
     before = state.x.clone()
     frozen = map_tensors(torch.clone, state) if bool(done.any()) else None
     state = solver.step(problem, state)
     change = state.change if state.change is not None else _relative_change(problem, state.x, before)
     if frozen is not None:
         state = map_tensors(lambda new, old: _keep_where(done, new, old), state, _like(frozen, state))
-    return state, done | (change.reshape(done.shape) < tolerance)
+    state.done = done | (change.reshape(done.shape) < stop.tolerance)
+    return state
 
 
 def _like(old: State, new: State) -> State:

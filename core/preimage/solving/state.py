@@ -20,11 +20,13 @@ class State:
     iteration : number of steps taken.
     change : what a tolerance is compared with, (*batch,), where the solver has it for free; else None, and
         the loop measures ‖x_{k+1} − x_k‖ / ‖x_{k+1}‖ itself.
+    done : which elements of a batch have arrived, (*batch,); the loop's, and only with a tolerance.
     """
 
     x: Any
     iteration: int = 0
     change: Tensor | None = None
+    done: Tensor | None = None
 
 
 def map_tensors(function: Callable[..., Tensor], value: Any, *others: Any) -> Any:

@@ -21,12 +21,13 @@ import xarray as xr
 
 from preimage.chain import Chain, read_mask, read_measurement
 from preimage.data import DEVICE, ORIGIN, WHOLE, located
+from preimage.errors import RequestError
 from preimage.files import write_atomically
 from preimage.problem import Problem
 from preimage.randomness import derive_seed
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.solving import Solver, State, load_state, save_state, solve
-from preimage.space import Blocks
+from preimage.space import AnySpace, Blocks
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
 from preimage.volumes.plan import Bounds, Plan, slices
@@ -74,6 +75,11 @@ class Worker:
         self._fitted: dict[int, xr.Dataset] = {}
         self._inputs: dict[int, xr.Dataset] = {}
 
+    def stop_if_asked(self) -> None:
+        """Raise KeyboardInterrupt if the run is interrupted; nothing is in work here."""
+        if self.interrupted():
+            raise KeyboardInterrupt
+
     def run(self, stage: int, block: int) -> Facts:
         """Do one block of one stage, and return what its marker says."""
         started = time.perf_counter()
@@ -118,7 +124,7 @@ class Worker:
             self._fitted[index] = stores.open_dataset(path).load() if path.exists() else xr.Dataset()
         return self._fitted[index]
 
-    def problem(self, stage: int, region: Mapping[str, Bounds], dataset: xr.Dataset) -> Problem:
+    def problem(self, region: Mapping[str, Bounds], dataset: xr.Dataset) -> Problem:
         """The problem of a block."""
         chain = self.resolved.chain
         return chain.make_problem(
@@ -126,11 +132,12 @@ class Worker:
             self.shared,
             scalars=self.scalars,
             normalise=self.plan.normalise,
-            seed=derive_seed(chain.seed, stage, *(start for start, _ in region.values())),
+            seed=block_seed(chain.seed, self.resolved.domain, region),
         )
 
     def _solve(self, stage: int, block: int, region: Mapping[str, Bounds], dataset: xr.Dataset) -> Facts:
-        problem = self.problem(stage, region, dataset)
+        problem = self.problem(region, dataset)
+        self._check_result(problem)
         path = self.beside.state(stage, block)
         state = load_state(self.solver.start(problem), path) if path.exists() else None
         resumed_from = state.iteration if state is not None else None
@@ -151,6 +158,14 @@ class Worker:
             "ambiguity": sorted(problem.operator.ambiguity),
             **misfits(self.resolved.chain, dataset, problem, state.x, scale, self.shared),
         }
+
+    def _check_result(self, problem: Problem) -> None:
+        result = self.solver.result_space(problem)
+        if result != problem.domain:
+            raise RequestError(
+                f"solver {self.resolved.chain.solver.name} gives {result}, and a run stores the unknown, "
+                f"{problem.domain}: call preimage.solve in Python instead"
+            )
 
     def _write(self, region: Mapping[str, Bounds], state: State, scale: float) -> dict[str, str]:
         digests = {}
@@ -180,6 +195,11 @@ class Worker:
         return {"digests": digests}
 
 
+def block_seed(seed: int, domain: AnySpace, region: Mapping[str, Bounds]) -> int:
+    """The key of a block's random numbers: the run's seed, and where the block begins."""
+    return derive_seed(seed, "solve", *(region[dim][0] if dim in region else 0 for dim in domain.sizes))
+
+
 def apply(element: Element, dataset: xr.Dataset, fitted: xr.Dataset, region: Mapping[str, Bounds]) -> xr.Dataset:
     """A block after one preparation."""
     ours = {name: dataset.attrs[name] for name in (ORIGIN, WHOLE, DEVICE)}
@@ -194,6 +214,7 @@ def write_region(
     """Write a block into an array, and return the digest of its values."""
     target = stores.open_for_writing(store, name)
     here = slices(region, dims)
+    stores.check_whole_units(target, name, dims, here)
     target[tuple(here.get(dim, slice(None)) for dim in dims)] = values
     return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).hexdigest()
 
@@ -213,7 +234,7 @@ def misfits(
             judging = dataset.drop_vars("held_out").assign(mask=dataset["held_out"])
             elsewhere = chain.operator.make(dataset=judging, shared=shared)
             where = read_mask(dataset, "held_out", codomain.dims)
-            y = read_measurement(judging, codomain) * (1 / scale)
+            y = read_measurement(judging, codomain, masked=True) * (1 / scale)
             wrong = elsewhere(x) * where - y
             sums["held_out_misfit2"] = float(codomain.squared_norm(wrong).sum()) * scale**2
             sums["held_out_data2"] = float(codomain.squared_norm(y).sum()) * scale**2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from preimage.errors import RequestError
@@ -16,6 +18,8 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise RequestError(f'there is no device {name!r}: it is "auto", "cpu", "cuda" or "cuda:1"')
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         there = ", ".join(f"cuda:{i}" for i in range(torch.cuda.device_count())) or "no GPU"

@@ -89,14 +89,15 @@ class Run:
         path = self.output.path
         found = self._found()
         if found and not fresh and "plan" in found:
-            if found["key"] == record["key"]:
+            if found["key"] == record["key"] and (found.get("finished") or self.beside.complete(len(self.plan.stages))):
                 return found
-            changed = differences(found.get("identity"), record["identity"])[:8]
-            raise RequestError(
-                f"output.path: {path} holds a run with other settings:\n  "
-                + "\n  ".join(changed or ["its plan"])
-                + "\nchoose another output.path, or run with --fresh to replace it"
-            )
+            if found["key"] != record["key"]:
+                changed = differences(found.get("identity"), record["identity"])[:8]
+                raise RequestError(
+                    f"output.path: {path} holds a run with other settings:\n  "
+                    + "\n  ".join(changed)
+                    + "\nchoose another output.path, or run with --fresh to replace it"
+                )
         try:
             self.beside.clear()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,22 +119,21 @@ class Run:
     def _new_record(self) -> dict[str, Any]:
         chain = self.chain
         prepared = [element.part for element in self.resolved.elements]
+        parts = (chain.loader, *prepared, chain.operator, chain.likelihood, *chain.priors, chain.solver)
         recipe = {**self.recipe}
         deciding = {**recipe, "output": None, "compute": {**recipe["compute"], "checkpoint": None}}
         identity = {
             "recipe": deciding,
-            "inputs": input_identities((chain.loader, *chain.preparations, chain.operator, *chain.priors)),
+            "inputs": input_identities(parts),
             "plan": self.plan.to_json(),
+            "device": str(self.device),
         }
         return {
             "key": digest(identity),
             "identity": stores.plain(identity),
             "builder": self.builder,
             "recipe": stores.plain(recipe),
-            "parts": [
-                {"kind": part.kind, "name": part.name, **part.origin}
-                for part in (chain.loader, *prepared, chain.operator, chain.likelihood, *chain.priors, chain.solver)
-            ],
+            "parts": [{"kind": part.kind, "name": part.name, **part.origin} for part in parts],
             "plan": stores.plain(self.plan.to_json()),
             "versions": library_versions(),
             "device": str(self.device),
@@ -189,6 +189,7 @@ class Run:
         for index, stage in enumerate(self.plan.stages):
             todo = [block for block in range(stage.n_blocks) if self.beside.read(index, block) is None]
             if todo:
+                worker.stop_if_asked()
                 self._fit(worker, index)
                 if stage.solves and self.plan.scalars and "scalars" not in record:
                     record = {**record, "scalars": self._reduce_scalars(worker, index)}
@@ -215,7 +216,9 @@ class Run:
             if not path.exists():
                 fitted = self.resolved.elements[i].preparation.fit(read_for_fit(worker, index, i))
                 if fitted.variables:
-                    stores.write_dataset(fitted, path)
+                    writing = path.with_name(f"{i}.writing")  # renamed when it is whole
+                    stores.write_dataset(fitted, writing, overwrite=True)
+                    writing.rename(path)
 
     def _reduce_scalars(self, worker: Worker, index: int) -> dict[str, float]:
         """The numbers of the whole run: one pass over all blocks."""
@@ -223,6 +226,7 @@ class Run:
         numbers: dict[str, float] = {}
         stage = self.plan.stages[index]
         for block, region in enumerate(stage.regions()):
+            worker.stop_if_asked()
             self.progress.working("numbers of the run", block, stage.n_blocks)
             dataset = worker.prepared(index, region)
             problem = self.chain.make_problem(dataset, worker.shared, with_priors=False)
@@ -240,7 +244,8 @@ class Run:
         dataset = self.resolved.source
         if "truth" in dataset.variables and list(self.plan.solve.outputs) == ["estimate"]:
             truth = dataset["truth"]
-            if set(truth.dims) == set(self.plan.solve.outputs["estimate"].dims):
+            estimate = self.plan.solve.outputs["estimate"]
+            if truth.sizes == dict(zip(estimate.dims, estimate.shape, strict=True)):
                 self.progress.working("metrics", 0, 1)
                 ambiguity = frozenset(next(self._facts(index))["ambiguity"])
                 summary |= score(self.output.path, truth, self.plan.solve, ambiguity)

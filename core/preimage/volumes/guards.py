@@ -42,7 +42,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         errno.ENOSPC: "the disk is full",
         errno.EDQUOT: "the disk quota is used up",
         errno.EROFS: "it is on a read-only disk",
-        errno.EACCES: "writing there is not allowed",
+        errno.EACCES: "it is not allowed",
     }
     try:
         yield
@@ -50,6 +50,6 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno not in reasons:
             raise
         raise RunError(
-            f"{error.filename or path} could not be written: {reasons[error.errno]}. "
-            "Finished blocks are kept: make room and run the same command again"
+            f"{error.filename or path} could not be used: {reasons[error.errno]}. "
+            "Finished blocks are kept: mend that and run the same command again"
         ) from error

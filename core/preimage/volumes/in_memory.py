@@ -16,6 +16,7 @@ from preimage.run_settings import ComputeSettings
 from preimage.settings import Settings
 from preimage.solving import solve
 from preimage.space import Blocks
+from preimage.volumes.block import block_seed
 from preimage.volumes.devices import choose_device
 from preimage.volumes.planner import estimate_spaces, normalises
 from preimage.volumes.resolve import resolve
@@ -51,6 +52,11 @@ class GivenDataset:
         return {}
 
     provides = requires
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
 
     def make(self, **context: Any) -> GivenDataset:
         """The loader."""
@@ -91,7 +97,8 @@ def solve_in_memory(chain: Chain, compute: ComputeSettings) -> xr.DataArray | xr
         bare = chain.make_problem(dataset, shared, with_priors=False)
         with torch.no_grad():
             numbers = {name: scalar.partial(bare) for name, scalar in wanted.items()}
-    problem = chain.make_problem(dataset, shared, scalars=numbers, normalise=normalise, seed=chain.seed)
+    seed = block_seed(chain.seed, resolved.domain, {})
+    problem = chain.make_problem(dataset, shared, scalars=numbers, normalise=normalise, seed=seed)
     x = solve(chain.make_solver(), problem).x
     scale = numbers["scale"] if normalise else 1.0
     arrays = {}

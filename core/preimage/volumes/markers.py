@@ -28,6 +28,11 @@ class Beside:
             (self.folder / str(stage)).mkdir(parents=True, exist_ok=True)
         (self.folder / "scratch").mkdir(exist_ok=True)
 
+    def complete(self, n_stages: int) -> bool:
+        """Whether everything is there that a run needs to go on."""
+        folders = [self.folder / str(stage) for stage in range(n_stages)]
+        return all(path.exists() for path in (*folders, *(self.scratch(stage) for stage in range(n_stages - 1))))
+
     def clear(self) -> None:
         """Forget all blocks."""
         shutil.rmtree(self.folder, ignore_errors=True)

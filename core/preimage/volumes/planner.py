@@ -186,7 +186,7 @@ def _declared_memory(resolved: Resolved, group: _Group) -> list[Memory | None]:
     asked: list[tuple[Part, xr.Dataset]] = [(element.part, element.before) for element in group.elements]
     if group.solves:
         chain = resolved.chain
-        asked += [(part, resolved.dataset) for part in (chain.operator, *chain.priors, chain.solver)]
+        asked += [(part, resolved.dataset) for part in (chain.operator, chain.likelihood, *chain.priors, chain.solver)]
     return [part.ask("preimage_memory", dataset=dataset) for part, dataset in asked]
 
 
@@ -217,8 +217,7 @@ def _input_bytes(resolved: Resolved, group: _Group) -> int:
     dataset = _dataset_before(resolved, group)
     names = {name for element in group.elements for name in element.part.requires}
     if group.solves:
-        names |= {"measurement", *resolved.chain.operator.requires}
-        names |= {name for name in ("sensitivities", "psf", "held_out") if name in resolved.dataset.variables}
+        names |= {"measurement", *resolved.chain.operator.requires, *resolved.chain.operator.uses}
     return sum(dataset[name].size * dataset[name].dtype.itemsize for name in names if name in dataset.variables)
 
 
@@ -297,9 +296,16 @@ def normalises(resolved: Resolved, compute: ComputeSettings) -> tuple[bool, str]
     return True, "data divided by the run's scale, max |Aᴴy|"
 
 
+def _settings(part: Part) -> str:
+    """What is set of a part, as (name = value)."""
+    values = part.settings.model_dump(mode="json")
+    return f" ({', '.join(f'{name} = {value}' for name, value in values.items())})" if values else ""
+
+
 def _proposals(resolved: Resolved) -> list[str]:
     return [
-        f"{element.part.name} put in by {element.proposed_by} (compute.rewrite = false leaves it out)"
+        f"{element.part.name}{_settings(element.part)} put in by {element.proposed_by} "
+        "(compute.rewrite = false leaves it out)"
         for element in resolved.elements
         if element.proposed_by
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from preimage.chain import Chain, unknown
+from preimage.chain import Chain, honours_mask, unknown
 from preimage.data import Preparation, check_requirements, is_small, require
 from preimage.declarations import Axis
 from preimage.errors import DataError, PluginError
@@ -85,7 +85,10 @@ def resolve(chain: Chain, *, rewrite: bool = True) -> Resolved:
     walk.propose(chain.operator)
     dataset = walk.dataset
     who = f"operator {chain.operator.name}"
-    check_requirements(dataset, chain.operator.requires, who)
+    for part in (chain.operator, chain.likelihood, *chain.priors, chain.solver):
+        check_requirements(dataset, part.requires, f"{part.kind} {part.name}")
+    if "held_out" in dataset.variables and not honours_mask(chain.operator):
+        raise DataError(f"samples are held out, and {who} uses no mask: it could not leave them out")
     require(dataset, "measurement", who=who)
     spaces = chain.operator.ask("preimage_spaces", dataset=dataset)
     if spaces is None:

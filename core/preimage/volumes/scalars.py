@@ -13,7 +13,7 @@ SCALE = "scale"
 def run_scalars(chain: Chain, normalise: bool) -> dict[str, Scalar]:
     """The numbers that the parts of a chain ask for; a part may say what `scale` is."""
     wanted = {SCALE: Scalar(largest_backprojection, "max")} if normalise else {}
-    for part in (chain.operator, *chain.priors, chain.solver):
+    for part in (chain.operator, chain.likelihood, *chain.priors, chain.solver):
         wanted |= part.ask("preimage_scalars") or {}
     return wanted
 

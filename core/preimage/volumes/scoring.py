@@ -20,6 +20,8 @@ def score(output: Path, truth: xr.DataArray, stage: StagePlan, ambiguity: frozen
     estimate = stores.open_dataset(output)["estimate"]
     truth = truth.transpose(*estimate.dims)
     scalars, factor = _scalars(truth, estimate, stage, ambiguity)
+    if not 0 < scalars["truth_max"] < np.inf:
+        return {}  # a truth of zeros, or one with values that are not finite, is nothing to compare with
     found = {}
     for metric in METRICS:
         total: Partial = {}
@@ -39,7 +41,7 @@ def _scalars(
     truth_max, inner, norm2 = 0.0, 0.0 + 0.0j, 0.0
     for region in stage.regions():
         one, other = _read(truth, estimate, region)
-        truth_max = max(truth_max, float(np.abs(one).max()))
+        truth_max = float(np.maximum(truth_max, np.abs(one).max()))  # which keeps what is not a number
         inner += complex(np.vdot(other.astype(np.complex128), one.astype(np.complex128)))
         norm2 += float((np.abs(other.astype(np.complex128)) ** 2).sum())
     return {"truth_max": truth_max}, alignment(ambiguity, inner, norm2)

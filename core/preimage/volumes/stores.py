@@ -59,6 +59,21 @@ def open_for_writing(path: Path, name: str) -> zarr.Array[Any]:
     return found.with_config({"write_empty_chunks": True})
 
 
+def check_whole_units(array: zarr.Array[Any], name: str, dims: tuple[str, ...], region: Mapping[str, slice]) -> None:
+    """Refuse a region that is no whole write units of an array: two writers in one lose data.
+
+    Raises
+    ------
+    RequestError : names the array and the dim.
+    """
+    for dim, n, unit in zip(dims, array.shape, array.shards or array.chunks, strict=True):
+        start, stop, _ = region.get(dim, slice(None)).indices(n)
+        if start % unit or (stop % unit and stop < n):
+            raise RequestError(
+                f"{start}:{stop} along {dim!r} is no whole write units of {name}, which are {unit}: run with --fresh"
+            )
+
+
 def read_attributes(path: Path) -> dict[str, Any]:
     """The platform's own attributes of a store.
 
@@ -118,6 +133,8 @@ def write_dataset(
 
 def open_dataset(path: Path | str, group: str | None = None) -> xr.Dataset:
     """A stored dataset, read lazily."""
+    if not Path(path).exists():
+        raise RequestError(f"{path} does not exist: there is no dataset to open")
     found: xr.Dataset = xr.open_zarr(path, group=group, chunks=None, consolidated=False)
     return found
 

@@ -28,6 +28,9 @@ WHO = "operator blur"
 Pixels = Annotated[float, Field(gt=0, le=1e4)]
 
 
+uses = ("psf",)
+
+
 class Settings(preimage.Settings):
     """The psf is the dataset's variable `psf`, as it is, or a Gaussian with the sum 1.
 

@@ -26,6 +26,9 @@ from preimage_imaging.headers import image_space, require_dims
 WHO = "operator inpainting"
 
 
+uses = ("mask",)
+
+
 class Settings(preimage.Settings):
     """Where pixels are measured: the dataset's `mask` says it, or it is drawn from these settings."""
 

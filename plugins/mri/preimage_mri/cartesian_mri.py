@@ -21,6 +21,9 @@ WORKSPACE = 40 * 2**20
 """Bytes of temporaries: slabs, and what the FFT library keeps for itself."""
 
 
+uses = ("mask", "sensitivities")
+
+
 class Settings(preimage.Settings):
     """None: the dataset says everything.
 

@@ -16,4 +16,5 @@ class Serial:
     def run(self, stage: int, blocks: Iterable[int]) -> Iterator[Facts]:
         """Yield what each block's marker says, in order."""
         for block in blocks:
+            self.worker.stop_if_asked()
             yield self.worker.run(stage, block)
