@@ -92,12 +92,11 @@ def cg_sense(folder: Path) -> Run:
         x, direction, curved = torch.zeros_like(residual), torch.zeros_like(residual), torch.empty_like(residual)
         norm2, share = inner(residual, residual), 0.0
         for _ in range(CG_ITERATIONS):
-            curvature = 0.0
             for slab in sense.slabs():
                 d = direction[slab].mul_(share).add_(residual[slab])
                 curved[slab] = sense.normal(d, slab).add_(d, alpha=DAMPING)
-                curvature += inner(d, curved[slab])
-            length, last = norm2 / curvature, norm2
+            # One product over all, not one a slab: the threads of BLAS and those of torch would wait for each other.
+            length, last = norm2 / inner(direction, curved), norm2
             x.add_(direction, alpha=length)
             residual.sub_(curved, alpha=length)
             norm2 = inner(residual, residual)
