@@ -24,6 +24,9 @@ from table import show
 HERE = Path(__file__).parent
 WARM_UP_SIZE = 24
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+WAITING = {"GOMP_SPINCOUNT": "10000"}
+"""Threads that wait for each other go to sleep after some ten microseconds. A quiet machine is as fast as with the
+default; on a busy one, where one of them may not run for long, the other would burn more CPU than the work takes."""
 HAND_BACK = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 """How glibc hands back every large array at once. Peak memory is then what is held, and not the luck of how the heap
 fragmented, which is as large; but it costs time, so memory is measured apart."""
@@ -89,7 +92,7 @@ def installed(implementations: Sequence[str]) -> list[str]:
 
 def measured(case: str, implementation: str, folder: str, threads: int, allocator: Mapping[str, str]) -> Row:
     """One measurement, in a process of its own."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(threads)), **allocator}
+    environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(threads)), **WAITING, **allocator}
     command = [sys.executable, str(HERE / "measure.py"), case, implementation, folder]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

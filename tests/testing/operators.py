@@ -222,6 +222,15 @@ class NormalWithoutTheOtherCoils(Coils):
         return x * self.sensitivities[0].abs().square()
 
 
+class ReadsWhatItWrote(Coils):
+    """One coil after the other, each from an image that the last one changed."""
+
+    def _add_normal(self, y: Tensor, x: Tensor, alpha: Any) -> Tensor:
+        for sensitivities in self.sensitivities:
+            y += alpha * x * sensitivities.abs().square()
+        return y
+
+
 class LargestCoil(Coils):
     """The largest coil where the root of the sum of squares over coils is meant."""
 
@@ -536,6 +545,7 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(of(AdjointThatIsRightInDoubleOnly(maps())), r"allowed 1e-05 in torch\.float32"),
     ],
     "normal": [Wrong(of(NormalWithoutTheOtherCoils(maps())), "normal")],
+    "add_normal": [Wrong(of(ReadsWhatItWrote(maps())), r"add_normal\(x, x, -0.3\).*written over")],
     "norm": [
         Wrong(of(LargestCoil(maps())), "it says that it is exact"),
         Wrong(of(BoundFromBelow(maps())), r"off by the factor 0\.99: it says that it is an upper bound"),

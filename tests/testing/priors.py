@@ -36,6 +36,9 @@ class Sparsity(Movable):
         size = x.abs()
         return x * ((size - step * self.weight).clamp_min(0) / size.clamp_min(torch.finfo(size.dtype).tiny))
 
+    def prox_(self, x: Tensor, step: Any) -> Tensor:
+        return x.copy_(self.prox(x, step))
+
 
 class Cardinality(Sparsity):
     """R(x) = weight · the number of x that are not 0, which is not convex."""
@@ -203,6 +206,16 @@ class OneStepForAll(Sparsity):
         return super().prox(x, step.max() if isinstance(step, Tensor) else step)
 
 
+class LeavesItsArgument(Sparsity):
+    def prox_(self, x: Tensor, step: Any) -> Tensor:
+        return self.prox(x, step)
+
+
+class OtherStepInPlace(Sparsity):
+    def prox_(self, x: Tensor, step: Any) -> Tensor:
+        return x.copy_(self.prox(x, 2 * step))
+
+
 class OtherWeightInside(Variation):
     def split(self) -> tuple[Any, LinearOperator]:
         return Sparsity(0.6), Differences(self.space)
@@ -316,6 +329,10 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(prior(lambda space: RealAndImaginaryApart()), "re and im treated apart"),
     ],
     "prox_steps": [Wrong(prior(lambda space: OneStepForAll()), "and one by one")],
+    "prox_in_place": [
+        Wrong(prior(lambda space: LeavesItsArgument()), "what it returned"),
+        Wrong(prior(lambda space: OtherStepInPlace()), r"prox_\(x, 0.05\) and prox"),
+    ],
     "firmly_nonexpansive": [Wrong(prior(lambda space: SaysItIsConvex()), "says convex = False")],
     "moreau": [
         Wrong(prior(lambda space: SaysItIsConvex()), "is no subgradient"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from preimage.errors import RequestError
 from preimage.operators.base import Operator
 from preimage.operators.norm import Norm, power_iteration
-from preimage.space import Blocks, Element, ProductSpace
+from preimage.space import Blocks, Element, Factor, ProductSpace, owned_add
 
 Way = Literal["_apply", "_apply_adjoint", "_apply_normal"]
 _BACKWARD: dict[Way, Way] = {
@@ -77,6 +77,10 @@ class LinearOperator(Operator):
         """AᴴA x."""
         return self._apply_adjoint(self._apply(x))
 
+    def _add_normal(self, y: Any, x: Any, alpha: Factor) -> Any:
+        """y + alpha·AᴴA x, written over y, which may be x. To implement where AᴴA can be done piece by piece."""
+        return owned_add(y, self._apply_normal(x), alpha)
+
     def _bound(self) -> Norm:
         """‖A‖, in closed form where there is one."""
         return power_iteration(self)
@@ -105,6 +109,16 @@ class LinearOperator(Operator):
     def normal(self, x: Any) -> Any:
         """AᴴA x, shape (*batch, *domain)."""
         return self._run("_apply_normal", self.domain.check(x))
+
+    @final
+    def add_normal(self, y: Any, x: Any, alpha: Factor) -> Any:
+        """y + alpha·AᴴA x, for a y that belongs to the caller and is not needed again; it may be x.
+
+        As `owned_add`: it reuses the memory of y where no gradient is recorded, and may need none for AᴴA x.
+        """
+        if torch.is_grad_enabled():
+            return owned_add(y, self.normal(x), alpha)
+        return self._add_normal(self.domain.check(y), self.domain.check(x), alpha)
 
     @final
     def norm(self) -> Norm:

@@ -18,6 +18,7 @@ from preimage.priors.capabilities import (
     Proximable,
     Valued,
 )
+from preimage.priors.owned import owned_prox
 
 __all__ = [
     "Composite",
@@ -31,6 +32,7 @@ __all__ = [
     "denoiser_as_prox",
     "denoiser_as_score",
     "moreau",
+    "owned_prox",
     "prox_by_iterations",
     "real_lift",
     "red_gradient",

@@ -15,7 +15,7 @@ from preimage import Memory, Scalar, hookimpl
 from preimage.likelihoods import Gaussian
 from preimage.offers import offers
 from preimage.operators import LinearOperator
-from preimage.priors import Proximable
+from preimage.priors import Proximable, owned_prox
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz
 from preimage.space import Blocks, owned_add, owned_aypx
@@ -95,8 +95,7 @@ class Fista(Solver):
         assert isinstance(problem.operator, LinearOperator)
         size = 1 / (lipschitz(problem) or 1.0)  # nothing measured: any step will do
         ahead = state.ahead.clone() if self.restart else state.ahead
-        # What the operator returns is not ours to write over: it may be its argument.
-        point = owned_add(owned_add(ahead, problem.operator.normal(state.ahead), -size), state.data, size)
+        point = owned_add(problem.operator.add_normal(ahead, state.ahead, -size), state.data, size)
         x = _prox(problem, point, size)
         back = owned_add(state.x, x, -1)  # the last step, backwards
         momentum, share = self._momentum(state.momentum)
@@ -126,8 +125,8 @@ def _prox(problem: Problem, point: Any, size: float) -> Any:
     proximable = offers(prior, Proximable)
     assert proximable is not None
     if name is None:
-        return proximable.prox(point, size)
-    return Blocks({**point, name: proximable.prox(point[name], size)})
+        return owned_prox(proximable, point, size)
+    return Blocks({**point, name: owned_prox(proximable, point[name], size)})
 
 
 @hookimpl

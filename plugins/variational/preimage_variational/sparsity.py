@@ -76,6 +76,10 @@ class WaveletSparsity(Movable):
             return self.wavelet.adjoint(self.norm.prox(self.wavelet(x), step))  # type: ignore[no-any-return]
         return self.wavelet.synthesise_(self.norm.prox_(self.wavelet(x), step))
 
+    def prox_(self, x: Tensor, step: Any) -> Tensor:
+        """The same, written over x. Records no gradient."""
+        return self.wavelet.synthesise_(self.norm.prox_(self.wavelet.analyse_(x), step))
+
     def split(self) -> tuple[L1Norm, Wavelet]:
         """‖·‖₁ and Ψ."""
         return self.norm, self.wavelet

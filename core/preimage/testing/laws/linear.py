@@ -80,6 +80,28 @@ def normal(example: OperatorExample) -> None:
 
 
 @LINEAR.each
+def add_normal(example: OperatorExample) -> None:
+    """add_normal(y, x, α) = y + α·AᴴA x, with gradients on and off, for numbers and tensors α, and where y is x."""
+    operator, x, y = example.linear, example.x(1), example.x(2)
+    expected = {alpha: y + operator.normal(x) * alpha for alpha in (1.0, -0.3)}
+    for recording in (False, True):
+        with torch.set_grad_enabled(recording):
+            for alpha, wanted in expected.items():
+                for factor in (alpha, torch.tensor(alpha, dtype=torch.float64, device=operator.device)):
+                    found = operator.add_normal(y.clone(), x, factor)
+                    _expect_added(example, found, wanted, f"add_normal(y, x, {factor})", y, x)
+            itself = x.clone()
+            found = operator.add_normal(itself, itself, -0.3)
+            _expect_added(example, found, x + operator.normal(x) * -0.3, "add_normal(x, x, -0.3)", x, x)
+
+
+def _expect_added(example: OperatorExample, found: Any, expected: Any, what: str, y: Any, x: Any) -> None:
+    scale = length(y) + example.norm**2 * length(x)
+    cause = "are pieces of x read after they were written over?"
+    expect_close(found, expected, f"{what} and the sum", cause, scale=scale)
+
+
+@LINEAR.each
 def norm(example: OperatorExample) -> None:
     """‖A‖ against a dense SVD: exact, an upper bound, or an estimate that is safe to rely on, as it says."""
     claimed = example.linear.norm()

@@ -82,6 +82,21 @@ def prox_steps(example: PriorExample) -> None:
 
 @PRIORS.each
 @torch.no_grad()
+def prox_in_place(example: PriorExample) -> None:
+    """prox_(x, step), of a prior that has it, is prox(x, step) written over x."""
+    proximable = example.offered(Proximable)
+    in_place = getattr(proximable, "prox_", None)
+    if in_place is None:
+        raise NotOffered("the prior has no prox_")
+    for step in STEPS:
+        x = example.x(1)
+        expected, found = proximable.prox(x, step), in_place(x, step)
+        expect_close(found, expected, f"prox_(x, {step}) and prox(x, {step})", tolerance=CLOSED)
+        expect_close(x, found, f"x after prox_(x, {step}) and what it returned", tolerance=CLOSED)
+
+
+@PRIORS.each
+@torch.no_grad()
 def firmly_nonexpansive(example: PriorExample) -> None:
     """‖Px − Pz‖² ≤ Re ⟨Px − Pz, x − z⟩ for the prox P of a convex prior."""
     proximable, x = _convex(example), example.x(1)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from preimage.errors import SpaceError
 from preimage.operators import LinearOperator, Norm
-from preimage.space import Space
+from preimage.space import Factor, Space
 from preimage_mri.dims import COIL, comma, in_image_space, without_coil
 from preimage_mri.encoding.kspace_sampling import KspaceSampling, arranged, restored
-from preimage_mri.encoding.slabs import cut
+from preimage_mri.encoding.slabs import Index, cut
 
 
 class CartesianSense(LinearOperator):
@@ -75,15 +77,38 @@ class CartesianSense(LinearOperator):
         if torch.is_grad_enabled():
             images = self.sampling.normal(self.sensitivities * x) * self.sensitivities.conj()
             return self._without_coil(images.sum(self._coil, True))
-        shape = self._shape(x)
-        x = x.contiguous()  # an image is small beside its coils: moved once, every slab reads and writes in order
-        out = self._zeros(shape, x)
-        for slab in self.sampling.slabs_of_normal(shape, x):
-            sensitivities = cut(self.sensitivities, slab)
-            images = self.sampling.normal(sensitivities * cut(x, slab), slab)
-            images *= sensitivities.conj()
-            cut(out, slab).add_(images.sum(self._coil, keepdim=True))
+        out = self._zeros(self._shape(x), x)
+        for region, part in self._normal_by_region(x):
+            cut(out, region).add_(part)
         return self._without_coil(out)
+
+    def _add_normal(self, y: Tensor, x: Tensor, alpha: Factor) -> Tensor:
+        if isinstance(alpha, Tensor):
+            return super()._add_normal(y, x, alpha)  # type: ignore[no-any-return]
+        into = self._with_coil(y)
+        for region, part in self._normal_by_region(self._with_coil(x)):
+            cut(into, region).add_(part, alpha=alpha)
+        return y
+
+    def _normal_by_region(self, x: Tensor) -> Iterator[tuple[Index, Tensor]]:
+        """AᴴA x region by region, each of which depends on the same region of x alone."""
+        x = x.contiguous()  # an image is small beside its coils: moved once, every slab reads and writes in order
+        slabs = self.sampling.slabs_of_normal(self._shape(x), x)
+        for region, slabs_of_region in groupby(slabs, self._region):
+            sums = (self._conjugate_normal(x, slab) for slab in slabs_of_region)
+            yield region, reduce(Tensor.add_, sums).conj_physical_()
+
+    def _conjugate_normal(self, x: Tensor, slab: Index) -> Tensor:
+        """The conjugate of what the coils of a slab add to AᴴA x."""
+        sensitivities = cut(self.sensitivities, slab)
+        images = self.sampling.conjugate_normal(sensitivities * cut(x, slab), slab)
+        images *= sensitivities
+        return images.sum(self._coil, keepdim=True)
+
+    def _region(self, slab: Index) -> Index:
+        """A slab with all coils."""
+        axis = len(slab) + self._coil
+        return (*slab[:axis], slice(None), *slab[axis + 1 :])
 
     def _with_coil(self, x: Tensor) -> Tensor:
         """A view of an image in the order of the sampling, with an axis for the coils."""
@@ -105,11 +130,12 @@ class CartesianSense(LinearOperator):
 
     def _bound(self) -> Norm:
         """‖A‖² ≤ max Σ |S|² over the voxels, with equality where all of k-space is sampled."""
-        coils = self.sensitivities.detach().unbind(self._coil)
-        energy = coils[0].abs().square()
-        for coil in coils[1:]:
-            energy += coil.abs().square()
-        return Norm(float(energy.max()) ** 0.5, "exact" if bool(self.mask.all()) else "upper")
+        sensitivities = self.sensitivities.detach()
+        slabs = self.sampling.slabs_of_normal(sensitivities.shape, sensitivities)
+        rss = (
+            torch.linalg.vector_norm(sensitivities[part], dim=self._coil) for part, _ in groupby(slabs, self._region)
+        )
+        return Norm(max(float(part.max()) for part in rss), "exact" if bool(self.mask.all()) else "upper")
 
 
 def _check(sensitivities: Tensor, codomain: Space) -> None:
