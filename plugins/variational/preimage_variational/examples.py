@@ -14,7 +14,7 @@ from preimage.operators import Identity, LinearOperator, Norm
 from preimage.problem import Problem
 from preimage.space import Space
 from preimage.testing import Solved
-from preimage_variational.l1 import L1Norm
+from preimage_variational.priors.l1 import L1Norm
 
 IMAGE = Space(("z", "y", "x"), (3, 1, 2), torch.complex128)
 

@@ -10,9 +10,9 @@ from preimage.problem import Problem
 from preimage.solving import Stop, solve
 from preimage.space import Blocks, ProductSpace, Space
 from preimage.testing import SolverLaws
-from preimage_variational import conjugate_gradient
-from preimage_variational.conjugate_gradient import ConjugateGradient
 from preimage_variational.examples import IMAGE, Dense, least_squares, problems, with_empty_element
+from preimage_variational.solvers import conjugate_gradient
+from preimage_variational.solvers.conjugate_gradient import ConjugateGradient
 
 
 class TestLaws(SolverLaws):

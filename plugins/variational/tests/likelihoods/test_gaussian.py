@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from preimage.errors import DataError
 from preimage.testing import LikelihoodLaws
-from preimage_variational import gaussian
-from preimage_variational.gaussian import Settings, preimage_likelihood
+from preimage_variational.likelihoods import gaussian
+from preimage_variational.likelihoods.gaussian import Settings, preimage_likelihood
 
 
 class TestLaws(LikelihoodLaws):

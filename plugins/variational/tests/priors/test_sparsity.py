@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from preimage.errors import RequestError
 from preimage.space import ProductSpace, Space
 from preimage.testing import PriorLaws
-from preimage_variational import sparsity
-from preimage_variational.l1 import L1Norm
-from preimage_variational.sparsity import Settings, WaveletSparsity, preimage_axes, preimage_prior
+from preimage_variational.priors import sparsity
+from preimage_variational.priors.l1 import L1Norm
+from preimage_variational.priors.sparsity import Settings, WaveletSparsity, preimage_axes, preimage_prior
 
 IMAGE = Space(("y", "x"), (16, 24), torch.complex128)
 VOLUME = Space(("z", "y", "x"), (4, 6, 8))

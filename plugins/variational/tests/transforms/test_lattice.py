@@ -6,7 +6,7 @@ import pywt
 import torch
 
 from preimage.errors import RequestError
-from preimage_variational.lattice import WAVELETS, Lattice, rotate_
+from preimage_variational.transforms.lattice import WAVELETS, Lattice, rotate_
 
 SHORT = ["haar", "db2", "db3", "db4", "sym4", "sym5", "coif1", "coif2"]
 

@@ -12,13 +12,13 @@ from preimage.problem import Problem
 from preimage.solving import Stop, solve
 from preimage.space import Blocks, ProductSpace, Space
 from preimage.testing import SolverLaws
-from preimage_variational import fista
 from preimage_variational.examples import IMAGE, Dense, problems, soft_threshold, with_empty_element, with_prior
-from preimage_variational.fista import Fista, Settings, preimage_scalars, preimage_solver
-from preimage_variational.l1 import L1Norm
-from preimage_variational.sparsity import WaveletSparsity
-from preimage_variational.tikhonov import Tikhonov
-from preimage_variational.wavelet import Wavelet
+from preimage_variational.priors.l1 import L1Norm
+from preimage_variational.priors.sparsity import WaveletSparsity
+from preimage_variational.priors.tikhonov import Tikhonov
+from preimage_variational.solvers import fista
+from preimage_variational.solvers.fista import Fista, Settings, preimage_scalars, preimage_solver
+from preimage_variational.transforms.wavelet import Wavelet
 
 WEIGHT = 0.1
 FORMS = {"fista": Fista(), "restart": Fista(restart=True), "ista": Fista(accelerated=False)}

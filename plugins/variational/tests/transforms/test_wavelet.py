@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from preimage.space import Space
 from preimage.testing import check_operator
 from preimage_variational import pieces
-from preimage_variational.wavelet import Wavelet
+from preimage_variational.transforms.wavelet import Wavelet
 
 DIMS = ("z", "y", "x")
 

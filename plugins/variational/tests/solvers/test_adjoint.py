@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from preimage.testing import SolverLaws
-from preimage_variational import adjoint
+from preimage_variational.solvers import adjoint
 
 
 class TestLaws(SolverLaws):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from preimage.operators import LinearOperator, Norm
 from preimage.space import Space
-from preimage_variational.lattice import Lattice
 from preimage_variational.pieces import pieces
+from preimage_variational.transforms.lattice import Lattice
 
 CACHE_LINE = 64
 """Bytes. Even and odd samples that alternate in shorter runs are copied apart before they are worked on."""
@@ -31,7 +31,7 @@ class Wavelet(LinearOperator):
     ----------
     space : of the image, and of its coefficients.
     dims : along which it is transformed; the others are independent images.
-    wavelet : one of `preimage_variational.lattice.WAVELETS`.
+    wavelet : one of `preimage_variational.transforms.lattice.WAVELETS`.
     levels : how often the approximation is transformed again.
     """
 

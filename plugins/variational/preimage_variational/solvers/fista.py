@@ -157,8 +157,8 @@ def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
 def preimage_examples() -> Iterator[tuple[Settings, Problem]]:
     """With a quadratic and with a sparse prior, FISTA, with restarts, and ISTA; an element of a batch without data."""
     from preimage_variational.examples import least_squares, problems, soft_threshold, with_empty_element, with_prior
-    from preimage_variational.l1 import L1Norm
-    from preimage_variational.tikhonov import Tikhonov
+    from preimage_variational.priors.l1 import L1Norm
+    from preimage_variational.priors.tikhonov import Tikhonov
 
     for settings in (Settings(max_iter=400), Settings(max_iter=200, restart=True), Settings(momentum="none")):
         for problem in problems():

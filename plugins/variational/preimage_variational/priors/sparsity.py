@@ -16,10 +16,10 @@ from preimage.declarations import Axis
 from preimage.errors import RequestError
 from preimage.movable import Movable
 from preimage.space import AnySpace, Space
-from preimage_variational.l1 import L1Norm
-from preimage_variational.lattice import WAVELETS
 from preimage_variational.pieces import PIECE
-from preimage_variational.wavelet import Wavelet
+from preimage_variational.priors.l1 import L1Norm
+from preimage_variational.transforms.lattice import WAVELETS
+from preimage_variational.transforms.wavelet import Wavelet
 
 
 def _known(wavelet: str) -> str:

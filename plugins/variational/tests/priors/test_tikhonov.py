@@ -4,8 +4,8 @@ import torch
 
 from preimage.space import Blocks, Space
 from preimage.testing import PriorLaws
-from preimage_variational import tikhonov
-from preimage_variational.tikhonov import Settings, Tikhonov, preimage_axes
+from preimage_variational.priors import tikhonov
+from preimage_variational.priors.tikhonov import Settings, Tikhonov, preimage_axes
 
 
 class TestLaws(PriorLaws):

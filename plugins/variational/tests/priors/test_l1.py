@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from preimage_variational import pieces
-from preimage_variational.l1 import L1Norm
+from preimage_variational.priors.l1 import L1Norm
 
 
 def _coefficients(dtype, *shape):

@@ -9,10 +9,10 @@ from preimage.problem import Problem
 from preimage.solving import Stop, solve
 from preimage.space import Space
 from preimage.testing import SolverLaws
-from preimage_variational import minimum_norm
-from preimage_variational.conjugate_gradient import ConjugateGradient
 from preimage_variational.examples import problems
-from preimage_variational.minimum_norm import MinimumNorm
+from preimage_variational.solvers import minimum_norm
+from preimage_variational.solvers.conjugate_gradient import ConjugateGradient
+from preimage_variational.solvers.minimum_norm import MinimumNorm
 
 
 class TestLaws(SolverLaws):

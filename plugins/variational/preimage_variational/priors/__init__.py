@@ -1,0 +1,1 @@
+"""Priors: what an image is expected to be."""

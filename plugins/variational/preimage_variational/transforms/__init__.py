@@ -1,0 +1,1 @@
+"""Linear transforms that priors look through."""
