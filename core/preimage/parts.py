@@ -6,12 +6,13 @@ The registry makes parts from a run file; the core, which knows no registry, onl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from preimage.settings import Settings
 
 
+@runtime_checkable
 class Part(Protocol):
     """One method with its settings."""
 

@@ -40,6 +40,8 @@ def _paths(value: Any, at: str = "") -> Iterator[tuple[str, Path]]:
     match value:
         case Path():
             yield at, value
+        case Part():
+            yield from _paths(value.settings, at)
         case BaseModel():
             for name in type(value).model_fields:
                 yield from _paths(getattr(value, name), f"{at}.{name}" if at else name)

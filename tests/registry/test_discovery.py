@@ -108,8 +108,11 @@ def test_a_version_that_does_not_fit_is_seen_before_import(lab, prior_source, re
 
 @pytest.mark.parametrize("backport", [False, True])
 def test_incomplete_metadata_hide_nobody_else(base, backport, monkeypatch):
-    if backport:  # it puts its own finder of distributions first, for everybody
+    if backport:  # it puts its own finder of distributions first, and takes theirs from all others
         monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+        for finder in sys.meta_path:
+            if finds := vars(finder).get("find_distributions"):
+                monkeypatch.setattr(finder, "find_distributions", finds)  # given back in the end
         pytest.importorskip("importlib_metadata")
     info = base.folder / "lab_odd-1.dist-info"
     info.mkdir()

@@ -27,6 +27,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from preimage.testing.calling import bound
     from preimage.testing.checking import check, check_operator
     from preimage.testing.classes import (
         LikelihoodLaws,
@@ -52,6 +53,7 @@ _HOMES = {
     "Solved": "toys",
     "SolverLaws": "classes",
     "Toy": "toys",
+    "bound": "calling",
     "check": "checking",
     "check_operator": "checking",
 }
@@ -68,6 +70,7 @@ __all__ = [
     "Solved",
     "SolverLaws",
     "Toy",
+    "bound",
     "check",
     "check_operator",
 ]

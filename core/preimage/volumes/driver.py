@@ -11,6 +11,7 @@ import torch
 
 from preimage.chain import Chain
 from preimage.errors import RequestError, RunError
+from preimage.nested import nested_parts
 from preimage.record import differences, digest, input_identities, library_versions
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
@@ -133,7 +134,7 @@ class Run:
             "identity": stores.plain(identity),
             "builder": self.builder,
             "recipe": stores.plain(recipe),
-            "parts": [{"kind": part.kind, "name": part.name, **part.origin} for part in parts],
+            "parts": [{"kind": part.kind, "name": part.name, **part.origin} for part in nested_parts(parts)],
             "plan": stores.plain(self.plan.to_json()),
             "versions": library_versions(),
             "device": str(self.device),

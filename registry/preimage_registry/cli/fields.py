@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from preimage.nested import Nested
 
 _PLACEHOLDERS: dict[Any, Any] = {int: 1, float: 1.0, bool: True, list: [], tuple: [], dict: {}}
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "length ≥", "max_length": "length ≤"}
@@ -58,7 +61,12 @@ def _type(field: FieldInfo) -> str:
         for name, word in _BOUNDS.items()
         if (value := getattr(constraint, name, None)) is not None
     ]
-    return " ".join([_written(field.annotation), ", ".join(bounds)]).strip()
+    return " ".join([_section(field.metadata) or _written(field.annotation), ", ".join(bounds)]).strip()
+
+
+def _section(metadata: Iterable[Any]) -> str:
+    """What is said of a setting that is a section of its own; empty if it is none."""
+    return next((f"section of a {mark.kind}" for mark in metadata if isinstance(mark, Nested)), "")
 
 
 def _written(annotation: Any) -> str:
@@ -68,7 +76,7 @@ def _written(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(json.dumps(value) for value in arguments)
     if origin is typing.Annotated:
-        return _written(arguments[0])
+        return _section(arguments[1:]) or _written(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return " | ".join(_written(one) for one in arguments)
     if annotation is type(None):

@@ -8,8 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from preimage_registry.documents.mistakes import Key, Mistake, did_you_mean
+
+INSIDE = "mistakes_inside"
+"""Type of the pydantic error, and key of its context, that carry what is wrong in a section inside a section."""
+
+
+def error_inside(mistakes: Sequence[Mistake]) -> PydanticCustomError:
+    """What a validator raises for all that is wrong in a section inside a section."""
+    return PydanticCustomError(INSIDE, "a section inside is wrong", {INSIDE: mistakes})
 
 
 def validation_mistakes(
@@ -26,9 +35,10 @@ def validation_mistakes(
     messages: dict[Key, list[str]] = {}
     for detail in error.errors(include_url=False):
         key = _key(detail["loc"], values, detail["type"])
-        message = _message(detail, key, model, owner)
-        if message not in (known := messages.setdefault((*at, *key), [])):  # a union tells once for each member
-            known.append(message)
+        told = detail["ctx"][INSIDE] if detail["type"] == INSIDE else [Mistake((), _message(detail, key, model, owner))]
+        for inner, message in told:
+            if message not in (known := messages.setdefault((*at, *key, *inner), [])):  # a union tells each member's
+                known.append(message)
     return [Mistake(key, ", or ".join(several)) for key, several in messages.items()]
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from preimage_registry.bound import BoundMethod
 from preimage_registry.documents.mistakes import told
 from preimage_registry.documents.validation import validation_mistakes
 from preimage_registry.registry import Registry
+from preimage_registry.runfile.binding import binding
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -148,7 +150,8 @@ def _load(model: type[_Model], plain: Any) -> _Model | None:
 def _bind(registry: Registry, kind: str, one: Ingredient) -> BoundMethod:
     plugin = registry.load(registry.find(kind, f"{one.distribution}:{one.name}"))
     try:
-        settings = plugin.settings.model_validate_json(json.dumps(one.settings), by_alias=True)
+        context = binding(registry, Path.cwd())  # a recipe's paths are absolute
+        settings = plugin.settings.model_validate_json(json.dumps(one.settings), by_alias=True, context=context)
     except ValidationError as error:
         wrong = "; ".join(map(told, validation_mistakes(error, one.settings, plugin.settings, one.name)))
         raise RequestError(f"{plugin.method} does not take the settings of {one.version}: {wrong}") from None

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
-from preimage.errors import CapabilityError, PreimageError
+from preimage.errors import CapabilityError
 from preimage.hookspecs import KINDS
 from preimage.run_settings import ComputeSettings, OutputSettings, SimulateSettings
 from preimage.settings import Settings
 from preimage_registry.bound import BoundMethod
 from preimage_registry.documents import Key, Mistake, Mistakes, Source, did_you_mean, read_source
 from preimage_registry.documents.overrides import override
-from preimage_registry.documents.validation import validation_mistakes
-from preimage_registry.loading import RESERVED
 from preimage_registry.registry import Registry
+from preimage_registry.runfile.binding import bind_section, installed, validate
 from preimage_registry.runfile.needs import unmet_needs
-from preimage_registry.runfile.paths import anchor
 from preimage_registry.runfile.recipe import Ingredient, Recipe
 
 PLATFORM: dict[str, type[Settings]] = {
@@ -32,8 +28,6 @@ PLATFORM: dict[str, type[Settings]] = {
 NAMES = ("seed", *KINDS, *PLATFORM)
 DEFAULT: dict[str, Any] = {"likelihood": {"use": "gaussian"}, "compute": {}}
 """Sections that are meant where none is written."""
-
-_Settings = TypeVar("_Settings", bound=Settings)
 
 
 def read_recipe(
@@ -77,41 +71,6 @@ def recipe_from_sections(
     return _resolve(Source(values), registry, Path.cwd(), required)
 
 
-def bind_section(
-    registry: Registry, kind: str, section: Mapping[str, Any], folder: Path, at: Key | None = None
-) -> BoundMethod:
-    """Bind the method that a section names to the settings that it holds.
-
-    Parameters
-    ----------
-    folder : what relative paths are relative to.
-    at : where the section stands in its document; by default as the only one of its kind.
-
-    Raises
-    ------
-    Mistakes : all that is wrong in it.
-    """
-    at = (kind,) if at is None else at
-    if not isinstance(section, Mapping):
-        raise Mistakes([Mistake(at, f'a section is expected, with use = "...", not {section!r}')])
-    use, on = section.get("use"), section.get("on") if kind == "prior" else None
-    if use is None:
-        raise Mistakes([Mistake(at, f'say which one by use = "..."{_installed(registry, kind)}')])
-    wrong = [
-        Mistake((*at, key), f"a name is expected, not {value!r}")
-        for key, value in (("use", use), ("on", on))
-        if value is not None and not isinstance(value, str)
-    ]
-    if wrong:
-        raise Mistakes(wrong)
-    try:
-        plugin = registry.load(registry.find(kind, use))
-    except PreimageError as error:
-        raise Mistakes([Mistake((*at, "use"), str(error))]) from error
-    own = {key: value for key, value in section.items() if key not in RESERVED[kind]}
-    return BoundMethod(plugin, _validate(plugin.settings, own, folder, plugin.method.name, at), registry, on)
-
-
 def _resolve(source: Source, registry: Registry, folder: Path, required: Sequence[str]) -> Recipe:
     """The recipe of a document; every section is looked at before the first mistake is told."""
     values = {**DEFAULT, **source.values}
@@ -125,7 +84,7 @@ def _resolve(source: Source, registry: Registry, folder: Path, required: Sequenc
             mistakes += error.found
     for name in PLATFORM.keys() & values.keys():
         try:
-            platform[name] = _validate(PLATFORM[name], values[name], folder, f"[{name}]", (name,))
+            platform[name] = validate(PLATFORM[name], values[name], folder, f"[{name}]", (name,))
         except Mistakes as error:
             mistakes += error.found
     seed = values.get("seed", 0)
@@ -149,7 +108,7 @@ def _misnamed(values: Mapping[str, Any], registry: Registry, required: Sequence[
     for name in required:
         if name in values or any(did_you_mean(word, [name]) for word in unknown):
             continue
-        cure = f'add [{name}] with use = "..."{_installed(registry, name)}' if name in KINDS else f"add [{name}]"
+        cure = f'add [{name}] with use = "..."{installed(registry, name)}' if name in KINDS else f"add [{name}]"
         mistakes.append(Mistake((name,), f"the section is missing: {cure}"))
     return mistakes
 
@@ -169,21 +128,6 @@ def _sections_of_methods(values: Mapping[str, Any], mistakes: list[Mistake]) -> 
             mistakes.append(Mistake((kind,), f"there is only one: write [{kind}]"))
         else:
             yield kind, (kind,), content
-
-
-def _validate(model: type[_Settings], values: Any, folder: Path, owner: str, at: Key) -> _Settings:
-    if not isinstance(values, Mapping):
-        raise Mistakes([Mistake(at, f"a section is expected, not {values!r}")])
-    try:
-        settings = model.model_validate(values)
-    except ValidationError as error:
-        raise Mistakes(validation_mistakes(error, values, model, owner, at)) from None
-    return anchor(settings, folder, at)
-
-
-def _installed(registry: Registry, kind: str) -> str:
-    names = sorted({method.name for method in registry.methods if method.kind == kind and not method.blocked})
-    return f" (installed: {', '.join(names) or 'none'})"
 
 
 def _spelled_out(name: str, value: Any) -> Any:
