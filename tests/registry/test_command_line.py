@@ -37,7 +37,8 @@ def here(base, tmp_path, monkeypatch):
     (tmp_path / "plugins.toml").write_text('[trust]\nallow = ["lab-*"]\n')
     (tmp_path / "scan.toml").write_text(RUN)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PREIMAGE_PLUGINS", raising=False)
+    monkeypatch.setenv("PREIMAGE_PLUGINS", "")  # so that what `--plugins` puts there is forgotten in the end
+    monkeypatch.delenv("PREIMAGE_PLUGINS")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(base.folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
     return tmp_path
 
@@ -219,7 +220,10 @@ def test_a_stop_by_the_keyboard_exits_with_130(here, base):
         {"slow": f"import time, pathlib; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"},
         {"preimage.solvers": {"slow": "slow"}},
     )
-    process = subprocess.Popen([*PREIMAGE, "describe", "solver.slow"], stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {PREIMAGE[-1]}"
+    command = [*PREIMAGE[:-1], heeding, "describe", "solver.slow"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not ready.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
