@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import special
 from torch import Tensor
 
 from preimage.space import AnySpace, Blocks
+
+MANY = 1000
+"""Expected counts from which a Poisson quantile is a closed form: it is off by one count about once in 25 000 draws."""
 
 
 def derive_seed(*key: int | str) -> int:
@@ -82,6 +86,25 @@ class Draw:
         """Uniform numbers in [0, 1) for a block of this shape."""
         return torch.from_numpy(self._uniform(shape)[..., 0].copy()).to(device=device, dtype=dtype)
 
+    def poisson(self, rate: Tensor) -> Tensor:
+        """Counts with the expected values `rate` ≥ 0 of a block, in its dtype and on its device; drawn on the CPU.
+
+        Each count is the quantile of one uniform number: it depends on its index in the whole and on its own rate.
+
+        Raises
+        ------
+        ValueError : a rate is negative, or not finite.
+        """
+        expected = rate.detach().cpu().double().numpy()
+        if not ((expected >= 0) & np.isfinite(expected)).all():
+            raise ValueError(f"the expected value of a count is finite and ≥ 0: one of these is {expected.min()}")
+        uniform = np.maximum(self._uniform(expected.shape)[..., 0], 2.0**-54)  # 0 has no quantile
+        counts = np.empty_like(expected)
+        many = expected >= MANY
+        counts[many] = _many_counts(uniform[many], expected[many])
+        counts[~many] = _few_counts(uniform[~many], expected[~many])
+        return torch.from_numpy(counts).to(device=rate.device, dtype=rate.dtype)
+
     def _uniform(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Two uniform numbers for each element, shape (*shape, 2), from Philox at the element's flat index."""
         if len(self.origin) != len(self.whole_shape) or len(shape) != len(self.whole_shape):
@@ -105,3 +128,22 @@ class Draw:
         generator = np.random.Philox(key=self.seed, counter=first // 2)
         raw = generator.random_raw(2 * (start - first + count)).reshape(-1, 2)[start - first :]
         return np.asarray((raw >> np.uint64(11)) * 2.0**-53, np.float64)
+
+
+def _few_counts(uniform: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The least count whose cumulative probability reaches the uniform number."""
+    above = np.ceil(special.pdtrik(uniform, rate))  # the inverse in a real number of counts, exact but for rounding
+    below = np.maximum(above - 1, 0)
+    return np.asarray(np.where(special.pdtr(below, rate) >= uniform, below, above), np.float64)
+
+
+def _many_counts(uniform: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same by an expansion about the normal quantile.
+
+    References
+    ----------
+    Giles, Algorithm 955: approximation of the inverse Poisson cumulative distribution function, 2016.
+    """
+    normal, root = special.ndtri(uniform), np.sqrt(rate)
+    expanded = rate + root * normal + (normal**2 + 2) / 6 - (normal**3 + 2 * normal) / (72 * root)
+    return np.asarray(np.floor(expanded), np.float64)

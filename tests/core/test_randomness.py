@@ -1,5 +1,6 @@
 """Random numbers depend on keys alone."""
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -48,6 +49,57 @@ def test_draws_are_normal_with_unit_energy():
     assert stats.kstest(drawn.real, "norm").pvalue < 1e-6
     uniform = Draw(1, (0,), (n,)).uniform((n,), torch.float64).numpy()
     assert stats.kstest(uniform, "uniform").pvalue > 1e-6
+
+
+@pytest.mark.parametrize("rate", [0.3, 4.0, 999.0, 1001.0, 1e7])
+def test_counts_are_poisson(rate):
+    n = 40_000  # χ² at p = 1e-6 for a fixed seed, over cells with some thousand draws each; a rate 10 % off must fail
+    counts = Draw(1, (0,), (n,)).poisson(torch.full((n,), rate, dtype=torch.float64)).numpy()
+    assert _fit(counts, rate) > 1e-6
+    assert _fit(counts, 1.1 * rate) < 1e-6
+
+
+def _fit(counts, rate):
+    """The p-value of Pearson's test in cells between quantiles."""
+    edges = np.unique(stats.poisson.ppf(np.linspace(0.05, 0.95, 10), rate))
+    share = np.diff(stats.poisson.cdf(edges, rate), prepend=0, append=1)
+    found = np.bincount(np.searchsorted(edges, counts), minlength=len(share))
+    return stats.chisquare(found[share > 0], len(counts) * share[share > 0]).pvalue
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.7, 30.0, 999.0])
+def test_a_count_is_the_quantile_of_its_uniform_number(rate):
+    draw, n = Draw(3, (0,), (5000,)), 5000
+    uniform = draw.uniform((n,), torch.float64).numpy()
+    counts = draw.poisson(torch.full((n,), rate, dtype=torch.float64)).numpy()
+    np.testing.assert_array_equal(counts, stats.poisson.ppf(uniform, rate))
+
+
+def test_many_counts_are_off_by_one_once_in_thousands():
+    draw, n = Draw(3, (0,), (50_000,)), 50_000
+    uniform = draw.uniform((n,), torch.float64).numpy()
+    wrong = draw.poisson(torch.full((n,), 1000.0, dtype=torch.float64)).numpy() - stats.poisson.ppf(uniform, 1000.0)
+    assert abs(wrong).max() <= 1
+    assert (wrong != 0).mean() < 5e-4
+
+
+def test_a_block_counts_what_the_whole_counts_there():
+    rate = torch.linspace(0, 2000, 5 * 6 * 7).reshape(5, 6, 7)
+    whole = Draw(9, (0, 0, 0), (5, 6, 7)).poisson(rate)
+    assert whole.dtype == torch.float32
+    part = Draw(9, (1, 2, 0), (5, 6, 7)).poisson(rate[1:4, 2:, :3])
+    assert torch.equal(part, whole[1:4, 2:, :3])
+    assert not torch.equal(Draw(10, (1, 2, 0), (5, 6, 7)).poisson(rate[1:4, 2:, :3]), part)
+
+
+@pytest.mark.parametrize("rate", [-0.5, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(rate):
+    with pytest.raises(ValueError, match="finite and ≥ 0"):
+        Draw(0, (0,), (2,)).poisson(torch.tensor([1.0, rate]))
+
+
+def test_nothing_expected_is_nothing_counted():
+    assert not Draw(0, (0,), (1000,)).poisson(torch.zeros(1000)).any()
 
 
 def test_neighbours_are_independent():

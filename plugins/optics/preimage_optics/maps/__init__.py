@@ -1,0 +1,1 @@
+"""Linear maps of which a detector sees the magnitude."""

@@ -1,0 +1,166 @@
+"""Objects recovered by gradient descent, where a solver of that name is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cvxpy
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import Tensor
+
+import preimage
+from preimage import Gaussian, Problem, Stop
+from preimage.errors import PluginError
+from preimage.operators import LinearOperator
+from preimage.randomness import Draw
+from preimage.space import Space
+from preimage_optics import Amplitude, Poisson, phase_retrieval
+
+N = 64
+
+
+@pytest.fixture
+def descend() -> Any:
+    """Makes a solver; packs know each other by name alone."""
+
+    def make(**settings: Any) -> Any:
+        try:
+            return preimage.make("solver.gradient-descent", **settings)
+        except PluginError as error:
+            pytest.skip(str(error))
+
+    return make
+
+
+def coded_diffraction(seed: int, power: int, n_patterns: int = 6) -> tuple[Problem, Tensor]:
+    """A complex object of white noise, the masks and the start all of one seed."""
+    random = np.random.default_rng(seed)
+    truth = random.standard_normal((N, N)) + 1j * random.standard_normal((N, N))
+    settings = phase_retrieval.Settings(power=power, n_patterns=n_patterns, seed=seed)
+    operator = phase_retrieval.preimage_operator(settings, xr.Dataset({"truth": (("y", "x"), truth)}), {})
+    x = torch.from_numpy(truth)
+    return Problem(operator(x), operator, seed=seed), x
+
+
+def aligned_error(x: Tensor, truth: Tensor) -> float:
+    """‖x e^(iφ) − truth‖ / ‖truth‖ with the best global phase φ."""
+    inner = torch.vdot(x.flatten(), truth.flatten())
+    return float((x * inner / inner.abs() - truth).norm() / truth.norm())
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("seed", range(10))
+def test_six_coded_patterns_tell_a_complex_object(descend, seed, power):
+    """Amplitude flow (power 1) and Wirtinger flow (power 2), with steps in no unit of the problem's."""
+    problem, truth = coded_diffraction(seed, power)
+    reached = []
+
+    def watch(_: Problem, state: Any) -> bool:
+        reached.append(aligned_error(state.x, truth))
+        return reached[-1] > 1e-6
+
+    preimage.solve(descend(), problem, Stop(800), observers=[watch])
+    assert reached[-1] <= 1e-6
+    assert reached[0] > 0.1  # it was not there from the start
+
+
+def test_one_pattern_does_not(descend):
+    problem, truth = coded_diffraction(0, 1, n_patterns=1)
+    assert aligned_error(preimage.solve(descend(), problem, Stop(200)).x, truth) > 0.5
+
+
+def test_a_magnitude_may_be_the_operators_or_the_likelihoods(descend):
+    """½‖|Bx| − y‖² is one objective, whether |·| belongs to A or to ℓ, and every step is the same."""
+    problem, _ = coded_diffraction(0, 1)
+    start = problem.operator.initial(problem.y)
+    field = Problem(problem.y, problem.operator.linear, Amplitude())
+    solver = descend(rule="fixed", step=0.2)
+    found = [preimage.solve(solver, one, Stop(20), x0=start).x for one in (problem, field)]
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)  # rounding, grown over twenty steps
+
+
+def test_recovery_ends_where_the_noise_does(descend):
+    """At 2σ/√(L − 2) a pixel: what least squares leave of 2N² real unknowns in L N² amplitudes.
+
+    An amplitude sees one of two parts of the field, so that JᵀJ is L/2 on average; were J a matrix of independent
+    numbers, the squared error would be 2N² σ² (2/L)/(1 − 2/L). Coded diffraction is not quite that: a tenth is allowed.
+    """
+    problem, truth = coded_diffraction(1, 1)
+    sigma = 0.05
+    noise = torch.randn(problem.y.shape, dtype=problem.y.dtype, generator=torch.Generator().manual_seed(0))
+    noisy = Problem(problem.y + sigma * noise, problem.operator)
+    error = aligned_error(preimage.solve(descend(), noisy, Stop(150)).x, truth) * float(truth.norm()) / N
+    assert error == pytest.approx(2 * sigma / (6 - 2) ** 0.5, rel=0.1)
+
+
+def test_counts_are_explained_best_by_their_own_likelihood(descend):
+    """A hundred photons for a unit of intensity: √counts have a standard deviation of ½, amplitudes one of 0.05."""
+    problem, truth = coded_diffraction(2, 2)
+    poisson = Poisson(gain=100.0, background=0.01)
+    y = poisson.sample(problem.y, Draw(0, (0, 0, 0), tuple(problem.y.shape)))
+    error = {
+        likelihood: aligned_error(preimage.solve(descend(), replace(problem, y=y, likelihood=likelihood)).x, truth)
+        for likelihood in (poisson, Gaussian())
+    }
+    at_least = 2 * 0.05 / (6 - 2) ** 0.5 * N / float(truth.norm())  # that of amplitudes with as much noise
+    assert error[poisson] < 0.9 * error[Gaussian()]
+    assert error[poisson] == pytest.approx(at_least, rel=0.1)
+
+
+class Matrix(LinearOperator):
+    """A real matrix."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        m, n = matrix.shape
+        super().__init__(Space(("x",), (n,), matrix.dtype), Space(("detector",), (m,), matrix.dtype))
+        self.matrix = matrix
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return x @ self.matrix.mT
+
+    def _apply_adjoint(self, y: Tensor) -> Tensor:
+        return y @ self.matrix
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """½ weight ‖x‖²."""
+
+    weight: float
+
+    def value(self, x: Tensor) -> Tensor:
+        return 0.5 * self.weight * x.square().sum()
+
+    def grad(self, x: Tensor) -> Tensor:
+        return self.weight * x
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_best_explanation_of_counts_is_that_of_a_convex_solver(descend, weight):
+    """Maximum likelihood, and with a quadratic prior maximum a posteriori, against an interior-point method."""
+    random = np.random.default_rng(0)
+    matrix, truth = random.random((30, 8)), 1 + random.random(8)
+    gain, background = 20.0, 0.15
+    y = random.poisson(gain * (matrix @ truth + background)) / gain
+    problem = Problem(
+        torch.from_numpy(y),
+        Matrix(torch.from_numpy(matrix)),
+        Poisson(gain, background),
+        priors=(Ridge(weight),),
+    )
+    found = preimage.solve(descend(rule="line-search"), problem, Stop(20_000, tolerance=1e-10)).x
+
+    x = cvxpy.Variable(8)
+    divergence = cvxpy.sum(cvxpy.kl_div(y, matrix @ x + background))
+    objective = gain * divergence + 0.5 * weight * cvxpy.sum_squares(x)
+    least = cvxpy.Problem(cvxpy.Minimize(objective)).solve(
+        solver=cvxpy.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9
+    )
+    # Values agree to the gap of 1e-9 that the other solver is asked for, and points to its root.
+    assert float(problem.objective(found)) == pytest.approx(least, rel=1e-8)
+    np.testing.assert_allclose(found.numpy(), x.value, rtol=0, atol=2e-4)
+    assert np.abs(x.value - truth).max() > 0.01  # neither is merely the truth

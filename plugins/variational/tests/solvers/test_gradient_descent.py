@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from scipy import optimize
+
+from preimage.errors import CapabilityError, RequestError
+from preimage.movable import Movable
+from preimage.operators import Identity, Operator, hstack
+from preimage.problem import Problem
+from preimage.solving import Stop, solve
+from preimage.space import Space
+from preimage.testing import SolverLaws
+from preimage_variational.examples import IMAGE, Dense, least_squares, problems, with_empty_element, with_prior
+from preimage_variational.priors.l1 import L1Norm
+from preimage_variational.priors.tikhonov import Tikhonov
+from preimage_variational.solvers import gradient_descent
+from preimage_variational.solvers.gradient_descent import GradientDescent, Settings, preimage_scalars, preimage_solver
+
+FORMS = {
+    "adaptive": GradientDescent(),
+    "line-search": GradientDescent(rule="line-search"),
+    "line-search, heavy ball": GradientDescent(rule="line-search", momentum="heavy-ball", inertia=0.5),
+    "lipschitz": GradientDescent(rule="lipschitz"),
+    "lipschitz, nesterov": GradientDescent(rule="lipschitz", momentum="nesterov"),
+    "lipschitz, heavy ball": GradientDescent(rule="lipschitz", momentum="heavy-ball", inertia=0.5),
+    "fixed": GradientDescent(0.4, rule="fixed"),
+}
+COUPLED = {"adaptive", "line-search", "line-search, heavy ball"}
+
+
+class TestLaws(SolverLaws):
+    method = gradient_descent
+
+
+@dataclass(frozen=True)
+class Logistic(Movable):
+    """−log of the probability of labels y ∈ {0, 1} with the log odds u."""
+
+    def value(self, u, y):
+        return (torch.nn.functional.softplus(u) - y * u).sum()
+
+    def grad(self, u, y):
+        return torch.sigmoid(u) - y
+
+
+@dataclass(frozen=True)
+class Counts(Movable):
+    """−log of the probability of counts y with the expected values e^u."""
+
+    def value(self, u, y):
+        return (u.exp() - y * u).sum()
+
+    def grad(self, u, y):
+        return u.exp() - y
+
+
+class Cubed(Operator):
+    """x + x³, a nonlinear operator that is not."""
+
+    def _apply(self, x):
+        return x + x**3
+
+    def initial(self, y, seed=0):
+        return 0.5 * y
+
+
+def _regression(seed=0, scale=1.0):
+    """A real problem of 40 data and 5 unknowns."""
+    generator = torch.Generator().manual_seed(seed)
+    matrix = torch.randn(40, 5, dtype=torch.float64, generator=generator)
+    truth = torch.randn(5, dtype=torch.float64, generator=generator)
+    domain = Space(("z", "y", "x"), (5, 1, 1), torch.float64)
+    y = matrix @ truth + torch.randn(40, dtype=torch.float64, generator=generator)
+    return Problem(scale * y, Dense(scale * matrix, domain))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("problem", list(problems()), ids=["tall", "wide", "rank 3"])
+def test_a_quadratic_problem_ends_at_the_solution_of_its_linear_system(form, problem):
+    expected = least_squares(problem, 0.3).reshape(IMAGE.shape)
+    x = solve(FORMS[form], with_prior(problem, Tikhonov(0.3)), Stop(5000, tolerance=1e-15)).x
+    # Curvatures lie between 0.3 and 2.6: gradients converge to rounding. A search that compares values, of which a
+    # change by δ² is lost below ε, sees δ = √ε at the best.
+    torch.testing.assert_close(x, expected, rtol=0, atol=1e-7 if "search" in form else 1e-12)
+
+
+@pytest.mark.parametrize("form", ["adaptive", "line-search", "line-search, heavy ball"])
+@pytest.mark.parametrize(("likelihood", "labels"), [(Logistic(), lambda y: (y > 0).double()), (Counts(), torch.relu)])
+def test_a_smooth_problem_ends_where_scipys_does(form, likelihood, labels):
+    problem = _regression()
+    y, weight = labels(problem.y).round(), 0.5
+    problem = replace(problem, y=y, likelihood=likelihood, priors=(Tikhonov(weight),), on=(None,))
+    matrix = problem.operator.matrix.numpy()
+
+    def objective(x):
+        u = torch.from_numpy(matrix @ x)
+        slope = matrix.T @ likelihood.grad(u, y).numpy() + weight * x
+        return float(likelihood.value(u, y)) + 0.5 * weight * x @ x, slope
+
+    expected = optimize.minimize(objective, np.zeros(5), jac=True, method="BFGS", options={"gtol": 1e-10})
+    x = solve(FORMS[form], problem, Stop(20_000, tolerance=1e-14)).x
+    assert float(problem.objective(x)) == pytest.approx(expected.fun, rel=1e-12)
+    # Curvatures are at least the weight ½: a gradient of 1e-10 of scipy's is 2e-10 in x; of the search as above.
+    np.testing.assert_allclose(x.flatten().numpy(), expected.x, rtol=0, atol=1e-6 if "search" in form else 1e-9)
+
+
+@pytest.mark.parametrize("form", ["adaptive", "line-search", "fixed"])
+def test_a_nonlinear_operator_is_inverted_from_its_initial_estimate(form):
+    space = Space(("x",), (5,), torch.float64)
+    truth = torch.linspace(-0.8, 0.8, 5, dtype=torch.float64)
+    operator = Cubed(space, space)
+    solver = FORMS[form] if form != "fixed" else GradientDescent(0.05, rule="fixed")
+    x = solve(solver, Problem(operator(truth), operator), Stop(3000, tolerance=1e-14)).x
+    torch.testing.assert_close(x, truth, rtol=0, atol=1e-7)
+
+
+def test_fixed_steps_and_both_momenta_are_the_papers_formulas():
+    problem = _regression()
+    matrix, y = problem.operator.matrix, problem.y
+    size = 0.9 / float(torch.linalg.matrix_norm(matrix, 2)) ** 2
+
+    def slope(x):
+        return matrix.mT @ (matrix @ x - y) + 0.2 * x
+
+    plain, polyak, nesterov = (torch.zeros(2, 5, dtype=torch.float64) for _ in range(3))  # x_k and x_{k−1}
+    for k in range(9):
+        plain = torch.stack([plain[0] - size * slope(plain[0]), plain[0]])
+        moved = polyak[0] - size * slope(polyak[0]) + 0.7 * (polyak[0] - polyak[1])
+        polyak = torch.stack([moved, polyak[0]])
+        ahead = nesterov[0] + max(k - 1, 0) / (k + 2) * (nesterov[0] - nesterov[1])
+        nesterov = torch.stack([ahead - size * slope(ahead), nesterov[0]])
+    regularised = replace(problem, priors=(Tikhonov(0.05), Tikhonov(0.15)), on=(None, None))
+    for (rule, step), (momentum, expected) in zip(
+        (("fixed", size), ("lipschitz", 0.9), ("fixed", size)),
+        (("none", plain), ("heavy-ball", polyak), ("nesterov", nesterov)),
+        strict=True,
+    ):
+        found = solve(GradientDescent(step, rule, momentum, inertia=0.7), regularised, Stop(9)).x
+        torch.testing.assert_close(found.flatten(), expected[0], rtol=1e-12, atol=1e-14)
+
+
+def test_the_adaptive_rule_is_the_papers_formula():
+    """Malitsky & Mishchenko 2020, algorithm 1; the first length is the best for a quadratic function."""
+    problem = _regression()
+    matrix, y = problem.operator.matrix, problem.y
+
+    def slope(x):
+        return matrix.mT @ (matrix @ x - y)
+
+    x = torch.zeros(5, dtype=torch.float64)
+    length = float(slope(x).norm() ** 2 / (matrix @ slope(x)).norm() ** 2)
+    theta = math.inf
+    before, x = x, x - length * slope(x)
+    for _ in range(12):
+        change = float((x - before).norm() / (slope(x) - slope(before)).norm())
+        longer = min(math.sqrt(1 + theta) * length, change / 2)
+        theta, length = longer / length, longer
+        before, x = x, x - length * slope(x)
+    torch.testing.assert_close(solve(GradientDescent(), problem, Stop(13)).x.flatten(), x, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["adaptive", "line-search", "lipschitz, nesterov"])
+@pytest.mark.parametrize("scale", [1e-6, 1e7])
+def test_a_step_of_one_works_in_any_units(form, scale):
+    """The same problem in other units, c·A and c·y, takes the same iterates, and one of c·y takes c times them.
+
+    Compared after eight steps, before rounding decides whether a search finds an objective lower.
+    """
+    first, other = _regression(), _regression(scale=scale)
+    x = [solve(FORMS[form], problem, Stop(8)).x for problem in (first, other)]
+    torch.testing.assert_close(*x, rtol=1e-11, atol=0)
+    faint = solve(FORMS[form], replace(first, y=scale * first.y), Stop(8)).x
+    torch.testing.assert_close(faint, scale * x[0], rtol=1e-11, atol=0)
+
+
+def test_a_line_search_always_goes_down_whatever_its_first_trial():
+    problem = with_prior(next(iter(problems())), Tikhonov(0.3))
+    least = float(problem.objective(solve(FORMS["adaptive"], problem, Stop(500)).x))
+    for step in (1e-6, 1.0, 1e6):
+        objectives = [float(problem.objective(problem.zeros()))]
+        solver = GradientDescent(step, rule="line-search")
+        solve(solver, problem, Stop(40), observers=[lambda p, s: objectives.append(float(p.objective(s.x)))])  # noqa: B023
+        assert all(after <= before for before, after in pairwise(objectives))
+        assert objectives[-1] - least < 1e-6 * (objectives[0] - least)  # too short a length doubles with every step
+    too_long = solve(GradientDescent(1e6, rule="fixed"), problem, Stop(3)).x
+    assert float(problem.objective(too_long)) > objectives[0]  # which a length alone does not see to
+
+
+def test_a_prior_that_is_steeper_than_the_data_term_is_no_trouble():
+    problem = next(iter(problems()))
+    expected = least_squares(problem, 1e4).reshape(IMAGE.shape)
+    for form in ("adaptive", "line-search"):
+        x = solve(FORMS[form], with_prior(problem, Tikhonov(1e4)), Stop(300)).x
+        torch.testing.assert_close(x, expected, rtol=0, atol=1e-6 * float(expected.norm()))
+
+
+def test_elements_of_a_batch_take_steps_of_their_own():
+    """Two problems of different curvature, of which each goes as if it were alone."""
+    space = Space(("x",), (4,), torch.float64)
+    y = space.randn(torch.Generator().manual_seed(0), batch=(2,))
+    y[1] *= 30
+    operator = Cubed(space, space)
+    for form in COUPLED:
+        together = solve(FORMS[form], Problem(y, operator), Stop(12))
+        for i in range(2):
+            alone = solve(FORMS[form], Problem(y[i], operator), Stop(12))
+            torch.testing.assert_close(together.x[i], alone.x, rtol=1e-9, atol=0)
+            assert float(together.length[i]) == pytest.approx(float(alone.length), rel=1e-9)
+        assert float(together.length[0]) > 2 * float(together.length[1])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_element_without_data_stays_zero(form):
+    problem = with_prior(with_empty_element(), Tikhonov(0.1))
+    x = solve(FORMS[form], problem, Stop(5)).x
+    assert bool(x[0].any())
+    assert not x[1].any()
+    assert bool(torch.isfinite(torch.view_as_real(x)).all())
+
+
+def _two_unknowns():
+    """One is measured in units a hundred times as large: its curvature is 10⁴ times as high."""
+    tall, *_ = problems()
+    problem = replace(tall, operator=hstack(image=tall.operator, field=100 * tall.operator))
+    return replace(problem, priors=(Tikhonov(0.3), Tikhonov(3e3)), on=("image", "field"))
+
+
+def test_every_unknown_may_have_a_step_of_its_own():
+    problem = _two_unknowns()
+    start = problem.domain.randn(torch.Generator().manual_seed(0))
+    steps = {"image": 0.1, "field": 2e-5}
+    found = solve(GradientDescent(steps, rule="fixed"), problem, Stop(1), x0=start).x
+    slope = problem.data_gradient(start)
+    for name, weight in (("image", 0.3), ("field", 3e3)):
+        expected = start[name] - steps[name] * (slope[name] + weight * start[name])
+        torch.testing.assert_close(found[name], expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["adaptive", "line-search"])
+def test_steps_in_the_units_of_each_unknown_make_up_for_them(form):
+    """x and 100·x are measured alike, and so are the priors: with steps of 1 : 10⁻⁴ it is one problem, well scaled."""
+    problem = _two_unknowns()
+    scaled = solve(GradientDescent({"image": 1.0, "field": 1e-4}, rule=form), problem, Stop(150)).x
+    torch.testing.assert_close(100 * scaled["field"], scaled["image"], rtol=1e-6, atol=1e-8)
+    matrix = problem.operator.operators["image"].matrix
+    damped = 2 * matrix.mH @ matrix + 0.3 * torch.eye(6, dtype=matrix.dtype)  # both together, with 0.3 on each
+    expected = torch.linalg.solve(damped, matrix.mH @ problem.y).reshape(IMAGE.shape)
+    torch.testing.assert_close(scaled["image"], expected, rtol=0, atol=1e-6)
+    plain = solve(GradientDescent(rule=form), problem, Stop(150)).x
+    assert float((plain["image"] - expected).norm() / expected.norm()) > 0.1
+
+
+def test_steps_for_unknowns_that_are_not_there_are_refused():
+    with pytest.raises(RequestError, match="steps for image, kernel: the unknowns are image, field"):
+        solve(GradientDescent({"image": 1.0, "kernel": 0.1}), _two_unknowns())
+    with pytest.raises(RequestError, match="the unknowns are only one, without a name"):
+        solve(GradientDescent({"image": 1.0}), _regression())
+
+
+def test_what_a_rule_needs_is_asked_for():
+    space = Space(("x",), (3,), torch.float64)
+    nonlinear = Problem(space.zeros(), Cubed(space, space))
+    with pytest.raises(CapabilityError, match=r"the operator \(Cubed\) is no LinearOperator"):
+        solve(GradientDescent(rule="lipschitz"), nonlinear)
+    with pytest.raises(CapabilityError, match=r"the likelihood \(Counts\) is no Gaussian"):
+        solve(GradientDescent(rule="lipschitz"), replace(_regression(), likelihood=Counts()))
+    with pytest.raises(CapabilityError, match=r"prior 1 \(L1Norm\) is no Differentiable"):
+        solve(GradientDescent(), replace(nonlinear, priors=(L1Norm(1.0),), on=(None,)))
+
+    class Slope:
+        """A gradient that is learnt, say: of no function that is known."""
+
+        def grad(self, x):
+            return 0 * x
+
+    learnt = replace(nonlinear, priors=(Slope(),), on=(None,))
+    solve(GradientDescent(), learnt, Stop(2))
+    with pytest.raises(CapabilityError, match=r"prior 1 \(Slope\) is no Valued"):
+        solve(GradientDescent(rule="line-search"), learnt)
+
+
+def test_steps_and_the_gradient_of_a_prior_can_be_trained():
+    """Four unrolled steps: their derivatives by the length and by the prior's weight, against differences."""
+    problem = next(iter(problems()))
+
+    def reached(step, weight):
+        class Learnt:
+            def grad(self, x):
+                return weight * torch.tanh(x.abs()) * x
+
+        solver = GradientDescent(step, rule="fixed", momentum="heavy-ball", inertia=0.3)
+        unrolled = replace(problem, priors=(Learnt(),), on=(None,))
+        state = solver.start(unrolled)
+        for _ in range(4):
+            state = solver.step(unrolled, state)
+        return state.x.abs().square().sum()
+
+    parameters = torch.tensor([0.3, 0.7], dtype=torch.float64, requires_grad=True)
+    # Central differences of 1e-6, accurate to some 1e-9: gradcheck's own tolerances.
+    assert torch.autograd.gradcheck(lambda p: reached(p[0], p[1]), parameters, atol=1e-6, rtol=1e-6)
+    (slope,) = torch.autograd.grad(reached(*parameters), parameters)
+    assert bool(slope.all())
+
+
+def test_the_norm_of_the_run_sets_the_step_of_one_rule_alone():
+    problem = _regression()
+    (scalar,) = preimage_scalars(Settings(rule="lipschitz")).values()
+    assert scalar.merge == "max"
+    assert scalar.partial(problem) == problem.operator.norm().value
+    assert not preimage_scalars(Settings())
+    cautious = replace(problem, scalars={"norm": 1e3})
+    assert float(solve(FORMS["lipschitz"], cautious, Stop(3)).x.abs().max()) < 1e-3
+
+
+def test_settings_make_the_solver():
+    for form, solver in FORMS.items():
+        assert solver.couples == (form in COUPLED)
+    made = preimage_solver(Settings(rule="fixed", step={"image": 1.0}, momentum="nesterov", max_iter=7, tolerance=0.1))
+    assert (made.rule, made.ratios, made.momentum) == ("fixed", {"image": 1.0}, "nesterov")
+    assert made.stop == Stop(7, 0.1)
+    with pytest.raises(ValidationError, match="set another rule"):
+        Settings(momentum="heavy-ball")
+    for step in (0.0, -1.0, math.inf, {"image": 0.0}):
+        with pytest.raises(ValidationError):
+            Settings(step=step)
+
+
+@pytest.mark.parametrize("form", ["adaptive", "lipschitz, heavy ball"])
+def test_a_step_reuses_the_memory_of_its_state(form):
+    problem = with_prior(next(iter(problems())), Tikhonov(0.1))
+    with torch.no_grad():
+        state = FORMS[form].start(problem)
+        x = state.x.data_ptr()
+        state = FORMS[form].step(problem, state)
+    assert state.x.data_ptr() == x
+
+
+def test_data_that_the_operator_hands_back_are_not_written_over():
+    y = IMAGE.randn(torch.Generator().manual_seed(0))
+    before = y.clone()
+    for solver in FORMS.values():
+        found = solve(solver, Problem(y, Identity(IMAGE)), Stop(200)).x
+        torch.testing.assert_close(found, before, rtol=0, atol=1e-7)
+        assert torch.equal(y, before)
