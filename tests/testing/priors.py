@@ -52,6 +52,15 @@ class Cardinality(Sparsity):
         return x * (x.abs().square() > 2 * step * self.weight)
 
 
+class Bounded(Movable):
+    """|x| ≤ 1, a constraint."""
+
+    constraint = True
+
+    def prox(self, x: Tensor, step: Any) -> Tensor:
+        return x / x.abs().clamp_min(1)
+
+
 class Differences(LinearOperator):
     """Differences of neighbours along z, none after the last."""
 
@@ -144,6 +153,7 @@ RIGHT = [
     prior(lambda space: Quadratic(space, 0.5), {"z": split, "y": split}),
     prior(lambda space: Sparsity(), {"z": split, "y": split}),
     prior(lambda space: Cardinality(), {"z": split}),
+    prior(lambda space: Bounded(), {"z": split, "y": split}),
     prior(Variation, {"y": split, "z": whole}),
     prior(lambda space: Mixture(), {"z": split}),
     prior(lambda space: Halving(), {"z": split}),
@@ -199,6 +209,25 @@ class ForgetsItsWeight(Sparsity):
 
     def value(self, x: Tensor) -> Tensor:
         return 2 * super().value(x)
+
+
+class BoundedByTheStep(Bounded):
+    def prox(self, x: Tensor, step: Any) -> Tensor:
+        return x / (x.abs() / step).clamp_min(1)
+
+
+class OnlyNearer(Bounded):
+    """Goes half of the way."""
+
+    def prox(self, x: Tensor, step: Any) -> Tensor:
+        return (x + super().prox(x, step)) / 2
+
+
+class TurnedRound(Bounded):
+    """What is outside comes in on the other side."""
+
+    def prox(self, x: Tensor, step: Any) -> Tensor:
+        return torch.where(x.abs() > 1, -1, 1) * super().prox(x, step)
 
 
 class OneStepForAll(Sparsity):
@@ -334,6 +363,11 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(prior(lambda space: OtherStepInPlace()), r"prox_\(x, 0.05\) and prox"),
     ],
     "firmly_nonexpansive": [Wrong(prior(lambda space: SaysItIsConvex()), "says convex = False")],
+    "projection": [
+        Wrong(prior(lambda space: BoundedByTheStep()), "a projection has no step"),
+        Wrong(prior(lambda space: OnlyNearer()), "the prox of a prox"),
+        Wrong(prior(lambda space: TurnedRound()), "not what is nearest"),
+    ],
     "moreau": [
         Wrong(prior(lambda space: SaysItIsConvex()), "is no subgradient"),
         Wrong(prior(lambda space: ForgetsItsWeight()), "the slope of the Moreau envelope"),

@@ -10,11 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preimage.operators import Identity, LinearOperator, Norm
+from preimage.movable import Movable
+from preimage.operators import Identity, LinearOperator, Norm, hstack
 from preimage.problem import Problem
-from preimage.space import Space
+from preimage.randomness import Draw
+from preimage.space import Blocks, Space
 from preimage.testing import Solved
 from preimage_variational.priors.l1 import L1Norm
+from preimage_variational.priors.tikhonov import Tikhonov
+from preimage_variational.priors.total_variation import TotalVariation
+from preimage_variational.transforms.differences import Differences
 
 IMAGE = Space(("z", "y", "x"), (3, 1, 2), torch.complex128)
 
@@ -45,6 +50,14 @@ class Dense(LinearOperator):
         """By a dense pseudo-inverse."""
         return self._image(y @ torch.linalg.pinv(self.matrix).mT)
 
+    def solve_normal(self, rhs: Tensor, damping: Any) -> Tensor:
+        """By the eigenvectors of AᴴA."""
+        values, vectors = torch.linalg.eigh(self.matrix.mH @ self.matrix)
+        if isinstance(damping, Tensor) and damping.ndim:
+            damping = damping.flatten(-len(self.shape))
+        coefficients = rhs.flatten(-len(self.shape)) @ vectors.conj()
+        return self._image((coefficients / (values + damping)) @ vectors.mT)
+
     def _image(self, pixels: Tensor) -> Tensor:
         return pixels.reshape(*pixels.shape[:-1], *self.shape)
 
@@ -72,6 +85,86 @@ def soft_threshold(weight: float) -> Solved:
     y = IMAGE.randn(torch.Generator().manual_seed(2))
     prior = L1Norm(weight)
     return Solved(y, 2 * Identity(IMAGE), priors=(prior,), solution=L1Norm(weight / 4).prox(y / 2, 1.0))
+
+
+def of_several_terms() -> Iterator[Solved]:
+    """Problems that split: a composite prior, two priors, two unknowns, and data whose term is not quadratic."""
+    yield two_plateaus(0.3)
+    y = IMAGE.randn(torch.Generator().manual_seed(2))
+    shrunk = L1Norm(0.5 / (4 + 0.8)).prox(2 * y / (4 + 0.8), 1.0)
+    yield Solved(y, 2 * Identity(IMAGE), priors=(L1Norm(0.5), Tikhonov(0.8)), solution=shrunk)
+    yield two_unknowns()
+    yield Solved(
+        y, 2 * Identity(IMAGE), Deviation(), (Tikhonov(3.0),), solution=y / y.abs() * (y.abs() / 2).clamp(max=2 / 3)
+    )
+
+
+def two_plateaus(weight: float) -> Solved:
+    """½‖x − y‖² + weight · TV(x) of a complex step: each plateau moves towards the other by weight over its length."""
+    space = Space(("x",), (7,), torch.complex128)
+    y = torch.tensor([1] * 3 + [1 + 2j] * 4, dtype=space.dtype)
+    moved = weight * 1j * torch.tensor([1 / 3] * 3 + [-1 / 4] * 4, dtype=space.dtype)
+    prior = TotalVariation(Differences(space, space.dims), weight)
+    return Solved(y, Identity(space), priors=(prior,), solution=y + moved)
+
+
+def two_unknowns() -> Solved:
+    """½‖image + 2·field − y‖² with a prior on the image, one on both, and one on the differences of the field."""
+    operator = hstack(image=Identity(IMAGE), field=2 * Identity(IMAGE))
+    y = IMAGE.randn(torch.Generator().manual_seed(3))
+    differences = Differences(IMAGE, ("z", "x"))
+    priors = (Tikhonov(0.5), Tikhonov(0.2), SquaredDifferences(differences, 0.7))
+    n = math.prod(IMAGE.shape)
+    identity = torch.eye(n, dtype=IMAGE.dtype)
+    curved = differences.normal(identity.reshape(n, *IMAGE.shape)).reshape(n, n)
+    rows = [torch.cat([1.7 * identity, 2 * identity], 1), torch.cat([2 * identity, 4.2 * identity + 0.7 * curved], 1)]
+    image, field = torch.linalg.solve(torch.cat(rows), torch.cat([y.flatten(), 2 * y.flatten()])).chunk(2)
+    solution = Blocks(image=image.reshape(IMAGE.shape), field=field.reshape(IMAGE.shape))
+    return Solved(y, operator, priors=priors, on=("image", None, "field"), solution=solution)
+
+
+class SquaredDifferences(Movable):
+    """½ weight ‖Dx‖², as a composite prior.
+
+    Parameters
+    ----------
+    differences : D.
+    weight : what it counts.
+    """
+
+    def __init__(self, differences: Differences, weight: float) -> None:
+        self.differences = differences
+        self.norm = Tikhonov(weight)
+
+    def value(self, x: Tensor) -> Tensor:
+        """½ weight ‖Dx‖²."""
+        return self.norm.value(self.differences(x))
+
+    def split(self) -> tuple[Tikhonov, Differences]:
+        """½ weight ‖·‖² and D."""
+        return self.norm, self.differences
+
+
+class Deviation(Movable):
+    """A likelihood that outliers do not impress: Σ|u − y|."""
+
+    scale_equivariant = False
+
+    def value(self, u: Tensor, y: Tensor) -> Tensor:
+        """Σ|u − y|."""
+        return (u - y).abs().sum()
+
+    def grad(self, u: Tensor, y: Tensor) -> Tensor:
+        """The phase of u − y; 0 where they agree."""
+        return (u - y).sgn()
+
+    def prox(self, u: Tensor, y: Tensor, step: Any) -> Tensor:
+        """U, moved towards y by the step at most."""
+        return y + L1Norm(1.0).prox(u - y, step)
+
+    def sample(self, u: Tensor, draw: Draw) -> Tensor:
+        """Return u itself: nobody draws from it."""
+        return u.clone()
 
 
 def least_squares(problem: Any, damping: float) -> Tensor:

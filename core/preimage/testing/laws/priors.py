@@ -114,6 +114,31 @@ def firmly_nonexpansive(example: PriorExample) -> None:
 
 @PRIORS.each
 @torch.no_grad()
+def projection(example: PriorExample) -> None:
+    """The prox of a constraint, a prior that says constraint = True, is the projection onto a convex set.
+
+    Such a prior needs no value, which would be 0 inside and ∞ outside.
+    """
+    proximable, x = example.offered(Proximable), example.x(1)
+    if not example.claims("constraint", default=False):
+        raise NotOffered("the prior does not say constraint = True")
+    nearest = proximable.prox(x, 1.0)
+    for step in STEPS:
+        found = proximable.prox(x, step)
+        expect_close(found, nearest, f"prox(x, {step}) and prox(x, 1)", "a projection has no step", tolerance=CLOSED)
+    expect_close(proximable.prox(nearest, 1.0), nearest, "the prox of a prox and the prox", tolerance=CLOSED)
+    for other in (x * -1, x * 3, example.x(2), example.x(3) * 10):
+        inside = proximable.prox(other, 1.0)
+        inner = float(dot(x - nearest, inside - nearest))
+        if inner > CLOSED * length(x - nearest) * length(inside - nearest):
+            raise LawBroken(
+                f"prox(x) is not what is nearest to x: with Re ⟨x − prox(x), z − prox(x)⟩ = {inner:.6g} > 0, points "
+                "towards z = prox(x') are nearer"
+            )
+
+
+@PRIORS.each
+@torch.no_grad()
 def moreau(example: PriorExample) -> None:
     """(x − prox(x, t))/t is the gradient of the Moreau envelope, and a subgradient of a convex prior at the prox."""
     proximable, valued, x, v = _convex(example), example.offered(Valued), example.x(1), example.x(2)
