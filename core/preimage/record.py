@@ -67,6 +67,25 @@ def identity(path: Path) -> dict[str, Any]:
     return {"path": str(path), "bytes": n_bytes, "files": len(files), "digest": found.hexdigest()}
 
 
+def changed_inputs(inputs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Inputs of a record that are not any more what it says, a line each."""
+    lines = []
+    for then in inputs.values():
+        now = identity(Path(then["path"]))
+        if now == then:
+            continue
+        if now.get("missing"):
+            how = "is gone"
+        elif then.get("missing"):
+            how = "was not there"
+        elif (now["bytes"], now["files"]) != (then["bytes"], then["files"]):
+            how = f"had {then['bytes']} bytes in {then['files']} files, now {now['bytes']} in {now['files']}"
+        else:
+            how = "was written again"
+        lines.append(f"{then['path']} {how}")
+    return lines
+
+
 def differences(one: Any, other: Any, at: str = "") -> list[str]:
     """Where two pieces of plain data differ, as `solver.max_iter: 30, now 50`."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -76,4 +95,9 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
         return found
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return [d for i, (a, b) in enumerate(zip(one, other, strict=True), 1) for d in differences(a, b, f"{at}.{i}")]
-    return [] if one == other else [f"{at}: {json.dumps(one)}, now {json.dumps(other)}"]
+    return [] if one == other else [f"{at}: {_shown(one)}, now {_shown(other)}"]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if isinstance(value, str) or len(text) <= 80 else f"{text[:77]}..."

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preimage.volumes.driver import Run
-from preimage.volumes.progress import Progress
+from preimage.volumes.progress import Progress, Several
 from preimage_registry.building import BUILDER, chain_of
 from preimage_registry.registry import Registry
 from preimage_registry.runfile import Recipe
@@ -21,29 +21,6 @@ def prepare(recipe: Recipe, registry: Registry, watchers: Sequence[Progress] = (
     registry.extend()
     plain = json.loads(recipe.to_json())
     return Run(chain_of(recipe, registry), BUILDER, plain, Several((*watchers, Extensions(registry))))
-
-
-class Several(Progress):
-    """Tells several watchers."""
-
-    def __init__(self, watchers: Iterable[Progress]) -> None:
-        self.watchers = tuple(watchers)
-
-    def started(self, record: Mapping[str, Any]) -> None:
-        for watcher in self.watchers:
-            watcher.started(record)
-
-    def working(self, label: str, done: int, total: int) -> None:
-        for watcher in self.watchers:
-            watcher.working(label, done, total)
-
-    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        for watcher in self.watchers:
-            watcher.finished_block(record, facts)
-
-    def finished(self, record: Mapping[str, Any]) -> None:
-        for watcher in self.watchers:
-            watcher.finished(record)
 
 
 class Extensions(Progress):

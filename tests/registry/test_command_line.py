@@ -205,7 +205,7 @@ def test_a_bug_is_one_line_and_a_traceback_on_request(here, base, capsys):
         main(["--debug", *arguments])
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["schema"], ["doctor"], ["--help"]])
 def test_a_closed_pipe_is_no_error(here, arguments):
     reading, writing = os.pipe()
     os.close(reading)

@@ -13,6 +13,7 @@ from preimage.chain import Chain
 from preimage.errors import RequestError, RunError
 from preimage.nested import nested_parts
 from preimage.record import differences, digest, input_identities, library_versions
+from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.block import QUANTITIES, Facts, Worker, open_worker
@@ -20,10 +21,11 @@ from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.serial import Serial
 from preimage.volumes.fitting import read_for_fit
 from preimage.volumes.guards import disk_errors, interruptible
+from preimage.volumes.lease import Heartbeat
 from preimage.volumes.markers import Beside
 from preimage.volumes.plan import ArrayPlan, Plan
 from preimage.volumes.planner import check_write_units, make_plan
-from preimage.volumes.progress import Progress
+from preimage.volumes.progress import Progress, Several
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.scalars import run_scalars
 from preimage.volumes.scoring import misfit_totals, score
@@ -56,6 +58,8 @@ class Run:
         for stage in self.plan.stages:
             check_write_units(stage)
         self.beside = Beside(self.output.path)
+        self.heartbeat = Heartbeat(self.beside.lease)
+        self.progress = Several((self.progress, self.heartbeat))
 
     def execute(self, *, fresh: bool = False) -> Mapping[str, Any]:
         """Run, or go on where the same run was left, and return the record.
@@ -71,14 +75,17 @@ class Run:
         """
         record = self._open(fresh)
         if record.get("finished"):
+            ensure_report(self.output.path, self.resolved.source)
             return record
         threads = torch.get_num_threads()
         torch.set_num_threads(self.compute.threads)
         try:
-            with interruptible() as interrupted, disk_errors(self.output.path):
+            with self.heartbeat, interruptible() as interrupted, disk_errors(self.output.path):
                 self.progress.started(record)
                 record = self._compute(record, open_worker(self.output.path, interrupted, self.resolved))
                 record = self._finish(record)
+                self.progress.working("report", 0, 1)
+                ensure_report(self.output.path, self.resolved.source)
         finally:
             torch.set_num_threads(threads)
         self.progress.finished(record)
@@ -93,7 +100,8 @@ class Run:
             if found["key"] == record["key"] and (found.get("finished") or self.beside.complete(len(self.plan.stages))):
                 return found
             if found["key"] != record["key"]:
-                changed = differences(found.get("identity"), record["identity"])[:8]
+                changed = differences(found.get("identity"), record["identity"])
+                changed = sorted(changed, key=lambda line: line.startswith("plan."))[:8]  # the plan only follows
                 raise RequestError(
                     f"output.path: {path} holds a run with other settings:\n  "
                     + "\n  ".join(changed)
@@ -101,6 +109,7 @@ class Run:
                 )
         try:
             self.beside.clear()
+            report_path(path).unlink(missing_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._create_store(record)
         except OSError as error:

@@ -4,6 +4,7 @@ out/run.zarr.blocks/<stage>/<block>.json                 the block is done
 out/run.zarr.blocks/<stage>/<block>.state.safetensors    the state of a block in work
 out/run.zarr.blocks/<stage>/<block>.history.json         and what was noted of it
 out/run.zarr.blocks/scratch/<stage>.zarr                 what a stage hands to the next
+out/run.zarr.blocks/lease.json                           the process that is at work; see `preimage.volumes.lease`
 """
 
 from __future__ import annotations
@@ -56,6 +57,19 @@ class Beside:
     def marker(self, stage: int, block: int) -> Path:
         """The marker of a block."""
         return self.folder / str(stage) / f"{block}.json"
+
+    @property
+    def lease(self) -> Path:
+        """Where the process that writes the store says how it goes."""
+        return self.folder / "lease.json"
+
+    def done(self, stage: int) -> list[int]:
+        """The blocks of a stage that are done, by the names of their markers alone."""
+        try:
+            names = [path.name.removesuffix(".json") for path in (self.folder / str(stage)).iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def read(self, stage: int, block: int) -> dict[str, Any] | None:
         """What a block's marker says; None if the block is not done."""

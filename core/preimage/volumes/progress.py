@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -20,3 +20,26 @@ class Progress:
 
     def finished(self, record: Mapping[str, Any]) -> None:
         """All is stored."""
+
+
+class Several(Progress):
+    """Tells several watchers."""
+
+    def __init__(self, watchers: Iterable[Progress]) -> None:
+        self.watchers = tuple(watchers)
+
+    def started(self, record: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.started(record)
+
+    def working(self, label: str, done: int, total: int) -> None:
+        for watcher in self.watchers:
+            watcher.working(label, done, total)
+
+    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.finished_block(record, facts)
+
+    def finished(self, record: Mapping[str, Any]) -> None:
+        for watcher in self.watchers:
+            watcher.finished(record)

@@ -1,4 +1,4 @@
-"""The command line: `preimage list`, `describe`, `validate`, `run`, `check`."""
+"""The command line, `preimage`."""
 
 from __future__ import annotations
 

@@ -9,9 +9,14 @@ import typer
 
 import preimage
 from preimage_registry.cli.check import check
+from preimage_registry.cli.compare import compare
 from preimage_registry.cli.describe import describe
+from preimage_registry.cli.doctor import doctor
 from preimage_registry.cli.list import list_methods
+from preimage_registry.cli.reproduce import reproduce
 from preimage_registry.cli.run import run
+from preimage_registry.cli.schema import schema
+from preimage_registry.cli.status import status
 from preimage_registry.cli.validate import validate
 
 app = typer.Typer(
@@ -44,6 +49,11 @@ def _options(
 
 app.command("list")(list_methods)
 app.command("describe")(describe)
+app.command("schema")(schema)
 app.command("validate")(validate)
 app.command("run")(run)
+app.command("status")(status)
+app.command("compare")(compare)
+app.command("reproduce")(reproduce)
 app.command("check")(check)
+app.command("doctor")(doctor)

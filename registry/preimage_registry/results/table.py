@@ -1,0 +1,82 @@
+"""The table of a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from preimage.report.tables import SUMMARY
+from preimage_registry.results.compared import Compared
+
+ALWAYS = ("prior", "solver")
+"""Kinds whose methods are shown even where all runs have the same."""
+BEST = {"psnr": max, "ssim": max, "nrmse": min, "held_out_nmse": min, "seconds": min, "peak_mib": min}
+"""Which of a number is best; of a residual none is, since the noise is part of the data."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A row for each run.
+
+    Attributes
+    ----------
+    best : row and column of the best number in each column that has one.
+    """
+
+    titles: list[str]
+    rows: list[list[str]]
+    best: frozenset[tuple[int, int]]
+
+
+def comparison(runs: Sequence[Compared]) -> Table:
+    """Methods, the settings in which runs differ, and their numbers."""
+    named = {kind: [run.methods[kind] for run in runs] for kind in runs[0].methods}
+    methods = {kind: names for kind, names in named.items() if kind in ALWAYS or len(set(names)) > 1}
+    settings = {
+        key: [_written(run.settings.get(key)) for run in runs] for key in _differing([r.settings for r in runs])
+    }
+    numbers = {name: [run.summary.get(name) for run in runs] for name in SUMMARY}
+    numbers = {name: values for name, values in numbers.items() if any(value is not None for value in values)}
+    written = {
+        SUMMARY[name][0]: ["" if value is None else SUMMARY[name][1](value) for value in values]
+        for name, values in numbers.items()
+    }
+    shown = {"run": [run.name for run in runs], **methods, **settings, **written}
+    first = len(shown) - len(written)
+    best = {(i, j) for j, (name, values) in enumerate(numbers.items(), first) for i in _best(name, values)}
+    return Table([*shown], [list(row) for row in zip(*shown.values(), strict=True)], frozenset(best))
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Keys that at least two runs have, with different values, in the order of a run file."""
+    keys = dict.fromkeys(key for one in settings for key in one)
+    found = []
+    for key in keys:
+        values = [one[key] for one in settings if key in one]
+        if any(value != values[0] for value in values):
+            found.append(key)
+    return found
+
+
+def _best(name: str, values: Sequence[float | None]) -> list[int]:
+    """Which are best; none where all are the same."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    if name not in BEST or len(set(known)) < 2:
+        return []
+    wanted = BEST[name](known)
+    return [i for i, value in enumerate(values) if value == wanted]
+
+
+def _written(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:g}"
+        case list():
+            return ", ".join(map(_written, value))
+    return str(value)
