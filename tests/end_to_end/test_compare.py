@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from PIL import Image
 
 import preimage
@@ -62,6 +63,18 @@ def test_runs_that_differ_in_nothing_have_no_best(scan):
     assert not {table.titles[column] for _, column in table.best} & {"PSNR", "SSIM", "NRMSE", "iterations"}
 
 
+def test_every_unknown_has_its_numbers(scan):
+    for name, psnr in (("one", 20.0), ("two", 30.0)):
+        scan("run", "scan.toml", "--set", f"output.path={name}.zarr")
+        group = zarr.open_group(scan.folder / f"{name}.zarr", mode="r+")
+        record = group.attrs["preimage"]
+        record["summary"] = {"psnr_image": psnr, "psnr_kernel": 50.0 - psnr, "iterations": 5, "other": 1}
+        group.attrs["preimage"] = record
+    table = comparison(open_runs([scan.folder / "one.zarr", scan.folder / "two.zarr"]))
+    assert table.titles == ["run", "prior", "solver", "PSNR image", "PSNR kernel", "iterations"]
+    assert table.best == {(1, 3), (0, 4)}
+
+
 def test_stores_of_one_name_are_told_apart_by_their_folders(scan):
     for name in ("a/run", "b/run"):
         scan("run", "scan.toml", "--set", f"output.path={name}.zarr")
@@ -111,8 +124,6 @@ def test_all_pictures_are_on_one_scale(scan):
 
 
 def half(store):
-    import zarr
-
     estimate = zarr.open_group(store, mode="r+")["estimate"]
     estimate[...] = 0.5 * estimate[...]
 

@@ -9,6 +9,7 @@ import zarr
 
 import preimage
 from preimage.record import changed_inputs, identity
+from preimage_registry.results import agreement
 from preimage_registry.results.agreement import ROUNDING, agreements
 from preimage_registry.results.stored import StoredRun
 
@@ -57,7 +58,9 @@ def test_rounding_is_equal(done):
     assert "which is rounding" in said
 
 
-def test_a_difference_is_told_by_how_much_and_where(done):
+@pytest.mark.parametrize("slab", [1, agreement.SLAB])
+def test_a_difference_is_told_by_how_much_and_where(done, monkeypatch, slab):
+    monkeypatch.setattr(agreement, "SLAB", slab)
     spoil(done.folder, lambda values: values + 0.5, (slice(3, 4), slice(7, 8), slice(2, 3)))  # in the second block
     said = done("reproduce", "out.zarr", code=1)
     assert said.startswith("different: estimate differs by ")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ Array = NDArray[Any]
 
 ROUNDING = 1e-6
 """Relative to the norm of an estimate: what another order of its sums may change in single precision."""
+SLAB = 2**22
+"""Elements that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,33 @@ def _agreement(name: str, stored: xr.DataArray | None, new: xr.DataArray | None,
     shapes = [_shape(stored), _shape(new)]
     if stored is None or new is None or shapes[0] != shapes[1]:
         return Agreement(name, False, np.inf, f"it was {shapes[0]}, and is {shapes[1]}")
-    comparison = _Comparison(tuple(map(str, stored.dims)))
-    for number, region in enumerate(run.plan.solve.regions(), 1):
-        here: dict[Any, slice] = {dim: slice(*bounds) for dim, bounds in region.items() if dim in stored.dims}
-        one, other = (np.ascontiguousarray(image.isel(here).values) for image in (stored, new))
-        comparison.add(number, region, one, other)
+    dims = tuple(map(str, stored.dims))
+    comparison = _Comparison(dims)
+    for number, block in enumerate(run.plan.solve.regions(), 1):
+        label = ", ".join([f"block {number}", *(f"{dim} {start}:{stop}" for dim, (start, stop) in block.items())])
+        for region in _slabs(stored, block):
+            here: dict[Any, slice] = {dim: slice(*bounds) for dim, bounds in region.items()}
+            one, other = (np.ascontiguousarray(image.isel(here).values) for image in (stored, new))
+            comparison.add(label, tuple(region[dim][0] for dim in dims), one, other)
     return comparison.agreement(name)
 
 
+def _slabs(image: xr.DataArray, block: Mapping[str, Bounds]) -> Iterator[dict[str, Bounds]]:
+    """A block in parts along its first dim, as large as may be in memory in double precision some times over."""
+    whole = {str(dim): block.get(str(dim), (0, n)) for dim, n in image.sizes.items()}
+    if not whole:
+        yield {}
+        return
+    first = next(iter(whole))
+    start, stop = whole[first]
+    plane = math.prod(b - a for dim, (a, b) in whole.items() if dim != first)
+    step = max(1, SLAB // max(1, plane))
+    for at in range(start, stop, step):
+        yield {**whole, first: (at, min(at + step, stop))}
+
+
 class _Comparison:
-    """What is known of a difference after some blocks."""
+    """What is known of a difference after some parts."""
 
     def __init__(self, dims: tuple[str, ...]) -> None:
         self.dims = dims
@@ -88,8 +108,8 @@ class _Comparison:
         self.norm2 = self.difference2 = self.most = 0.0
         self.first = self.most_at = ""
 
-    def add(self, number: int, region: Mapping[str, Bounds], stored: Array, new: Array) -> None:
-        """A block of both."""
+    def add(self, label: str, origin: tuple[int, ...], stored: Array, new: Array) -> None:
+        """A part of both, of the block with this label, which begins at `origin`."""
         one, other = stored.astype(np.complex128), new.astype(np.complex128)
         norm2 = float((np.abs(one[np.isfinite(one)]) ** 2).sum())
         self.norm2 += norm2
@@ -102,12 +122,11 @@ class _Comparison:
         difference2 = float((difference**2).sum())
         self.difference2 += difference2
         if not self.first and difference2 > ROUNDING**2 * norm2:
-            cut = "".join(f", {dim} {start}:{stop}" for dim, (start, stop) in region.items())
-            self.first = f"block {number}{cut}"
+            self.first = label
         if difference.max() > self.most:
             self.most = float(difference.max())
             at = np.unravel_index(int(difference.argmax()), difference.shape)
-            places = zip(self.dims, (region.get(dim, (0, 0))[0] for dim in self.dims), at, strict=True)
+            places = zip(self.dims, origin, at, strict=True)
             self.most_at = ", ".join(f"{dim} {start + i}" for dim, start, i in places)
 
     def agreement(self, name: str) -> Agreement:

@@ -37,16 +37,32 @@ def comparison(runs: Sequence[Compared]) -> Table:
     settings = {
         key: [_written(run.settings.get(key)) for run in runs] for key in _differing([r.settings for r in runs])
     }
-    numbers = {name: [run.summary.get(name) for run in runs] for name in SUMMARY}
-    numbers = {name: values for name, values in numbers.items() if any(value is not None for value in values)}
+    numbers = {name: [run.summary.get(name) for run in runs] for name in _numbers([run.summary for run in runs])}
     written = {
-        SUMMARY[name][0]: ["" if value is None else SUMMARY[name][1](value) for value in values]
-        for name, values in numbers.items()
+        " ".join(filter(None, [SUMMARY[base][0], unknown])): [_number(base, value) for value in values]
+        for (base, unknown), values in ((_split(name), values) for name, values in numbers.items())
     }
     shown = {"run": [run.name for run in runs], **methods, **settings, **written}
     first = len(shown) - len(written)
     best = {(i, j) for j, (name, values) in enumerate(numbers.items(), first) for i in _best(name, values)}
     return Table([*shown], [list(row) for row in zip(*shown.values(), strict=True)], frozenset(best))
+
+
+def _numbers(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the numbers that any run has, those of each unknown side by side."""
+    names = dict.fromkeys(name for summary in summaries for name in summary if _split(name)[0])
+    order = [*SUMMARY]
+    return sorted(names, key=lambda name: order.index(_split(name)[0]))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """What a number is, and of which unknown where there are several: `psnr_image` is the PSNR of the image."""
+    base = next((base for base in SUMMARY if name == base or name.startswith(f"{base}_")), "")
+    return base, name.removeprefix(base).removeprefix("_")
+
+
+def _number(base: str, value: Any) -> str:
+    return "" if value is None else SUMMARY[base][1](value)
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -63,9 +79,10 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _best(name: str, values: Sequence[float | None]) -> list[int]:
     """Which are best; none where all are the same."""
     known = [value for value in values if value is not None and not math.isnan(value)]
-    if name not in BEST or len(set(known)) < 2:
+    base, _ = _split(name)
+    if base not in BEST or len(set(known)) < 2:
         return []
-    wanted = BEST[name](known)
+    wanted = BEST[base](known)
     return [i for i, value in enumerate(values) if value == wanted]
 
 
