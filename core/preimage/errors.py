@@ -27,6 +27,10 @@ class SpaceError(DataError, ValueError):
     """A tensor is not an element of the space in which it is used: other dims, shape or dtype."""
 
 
+class WeightsError(DataError):
+    """A file of weights cannot be trusted, is damaged, or holds other tensors than the network has."""
+
+
 class CapabilityError(RequestError):
     """A solver needs what the operator, the likelihood or a prior does not offer."""
 
