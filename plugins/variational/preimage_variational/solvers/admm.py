@@ -1,4 +1,4 @@
-"""ADMM: any convex data term, and any number of priors that have or split into proxes."""
+"""ADMM: any number of priors, such as total variation, and any convex data term; few iterations, dear ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Settings(preimage.Settings):
     """Stop when an iteration changes the image and its multipliers by less than this share; 0 never stops early."""
     penalty: PositiveFloat = 1.0
     """ρ in units of ‖A‖²/‖K‖², for each prior that looks at the image through K, so that it means the same whatever the
-    units of A and K. It converges with any."""
+    units of A and K. It converges with any; for `poisson` divide 1 by the mean count."""
     residual_balancing: NonNegativeInt = 0
     """For how many iterations ρ is doubled or halved where one residual is more than ten times the other; it is fixed
     afterwards, as convergence needs. Blocks then agree at convergence only."""

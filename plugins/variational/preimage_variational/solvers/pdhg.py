@@ -1,4 +1,4 @@
-"""PDHG (Chambolle & Pock): any convex data term, and any number of priors that have or split into proxes."""
+"""PDHG, a primal-dual method: any number of priors, such as total variation, and any convex data term."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 import preimage
 from preimage import Memory, Scalar, hookimpl
 from preimage.operators import Identity, LinearOperator
-from preimage.priors import Composite, Proximable, owned_prox
+from preimage.priors import Composite, Proximable
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz
 from preimage_variational.owned import owned_conjugate_prox, owned_copy, owned_lerp, owned_sum
@@ -29,8 +29,8 @@ class Settings(preimage.Settings):
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     """Stop when an iteration changes the image and its multipliers by less than this share; 0 never stops early."""
     balance: PositiveFloat = 0.3
-    """How long steps of the multipliers are against those of the image. It converges with any, and fast if this is
-    about the curvature of the likelihood: 1 for `gaussian`, one over the mean count for `poisson`."""
+    """How long steps of the multipliers are against those of the image. It converges with any. For `gaussian` 0.3 is
+    good at small weights and 3 at large ones; for `poisson` divide that by the mean count."""
 
 
 @dataclass(kw_only=True)
@@ -132,7 +132,7 @@ class Pdhg(Solver):
         for term, dual in zip(scheme.dual, duals, strict=True):
             point = term.add_adjoint(point, dual, -scheme.tau)
         for term in scheme.primal:
-            point = term.changed(point, lambda part, term=term: owned_prox(term.part, part, scheme.tau))
+            point = term.prox(point, scheme.tau)
         return PdhgState(
             x=point,
             iteration=state.iteration + 1,
@@ -153,12 +153,12 @@ class Pdhg(Solver):
 
 
 def _ascended(term: Term, dual: Any, x: Any, sigma: float) -> Any:
-    """prox of σg* at dual + σ K x."""
+    """Prox of σg* at dual + σ K x."""
     return owned_conjugate_prox(term.part, term.add_applied(dual, x, sigma), sigma)
 
 
 def _change(problem: Problem, scheme: _Scheme, before: list[Any], after: list[Any]) -> Tensor:
-    """Of the image and of the multipliers, in the metric in which no step takes them farther from the solution."""
+    """Of the image and of the multipliers, each in units of its step length."""
     quadratic = is_quadratic(problem)
     of_fit = 1 / scheme.balance / (scheme.lipschitz if quadratic else 1.0)
     fitted = problem.domain if quadratic else problem.operator.codomain

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from preimage.likelihoods import Gaussian, Likelihood
 from preimage.offers import offers
 from preimage.operators import Identity, LinearOperator
-from preimage.priors import Composite, Proximable
+from preimage.priors import Composite, Proximable, owned_prox
 from preimage.problem import Problem
 from preimage.space import Blocks, Factor
 from preimage_variational.owned import owned_add_adjoint, owned_add_applied
@@ -38,20 +38,24 @@ class Term:
         return self.linear(x if self.on is None else x[self.on])
 
     def add_applied(self, y: Any, x: Any, alpha: Factor) -> Any:
-        """y + alpha · K x, over y."""
+        """Y + alpha · K x, over y."""
         return owned_add_applied(y, self.linear, x if self.on is None else x[self.on], alpha)
 
     def add_adjoint(self, x: Any, y: Any, alpha: Factor) -> Any:
-        """x + alpha · Kᴴ y, over x."""
-        return self.changed(x, lambda part: owned_add_adjoint(part, self.linear, y, alpha))
+        """X + alpha · Kᴴ y, over x."""
+        return self._changed(x, lambda part: owned_add_adjoint(part, self.linear, y, alpha))
 
     def add_normal(self, y: Any, x: Any, alpha: Factor) -> Any:
-        """y + alpha · KᴴK x, over y."""
+        """Y + alpha · KᴴK x, over y."""
         looked_at = x if self.on is None else x[self.on]
-        return self.changed(y, lambda part: self.linear.add_normal(part, looked_at, alpha))
+        return self._changed(y, lambda part: self.linear.add_normal(part, looked_at, alpha))
 
-    def changed(self, x: Any, change: Any) -> Any:
-        """x with the unknown of the term changed."""
+    def prox(self, x: Any, step: Any) -> Any:
+        """Prox of step · g at x, over x, for a term whose K is the identity."""
+        return self._changed(x, lambda part: owned_prox(self.part, part, step))
+
+    def _changed(self, x: Any, change: Callable[[Any], Any]) -> Any:
+        """X with the unknown of the term changed."""
         return change(x) if self.on is None else Blocks({**x, self.on: change(x[self.on])})
 
 
