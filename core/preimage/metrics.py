@@ -47,22 +47,67 @@ def comparable(truth: Array, estimate: Array) -> tuple[Array, Array]:
     return truth.astype(np.float64), estimate.astype(np.float64)
 
 
-def alignment(ambiguity: frozenset[str], inner: complex, norm2: float) -> complex:
+def aligned(truth: Array, estimate: Array, ambiguity: frozenset[str], axes: tuple[int, ...]) -> Array:
+    """The estimate shifted, flipped, turned and scaled onto the truth, over what the operator cannot tell apart.
+
+    Shifts are cyclic, by whole pixels, to the peak of the correlation; a flip is x(n) → x̄(−n).
+
+    Parameters
+    ----------
+    truth, estimate : of one shape, and comparable.
+    ambiguity : of the operator.
+    axes : of one problem; along the others problems are independent of each other, and so are their ambiguities.
+    """
+    if not ambiguity or not estimate.size:
+        return estimate
+    last = tuple(range(-len(axes), 0))
+    one, other = (np.moveaxis(image, axes, last) for image in (truth, estimate))
+    apart, joint = other.shape[: other.ndim - len(axes)], other.shape[other.ndim - len(axes) :]
+    one, other = (image.reshape(-1, *joint) for image in (one, other))
+    if ambiguity & {"shift", "flip"}:
+        other = np.stack([_matched(*pair, ambiguity) for pair in zip(one, other, strict=True)])
+    factor = alignment(ambiguity, (other.conj() * one).sum(last), (np.abs(other) ** 2).sum(last))
+    turned = other * np.asarray(factor).reshape(-1, *[1] * len(joint))
+    return np.moveaxis(turned.reshape(*apart, *joint), last, axes)
+
+
+def _matched(truth: Array, estimate: Array, ambiguity: frozenset[str]) -> Array:
+    """An estimate shifted and flipped to where it correlates best with the truth."""
+    candidates = [estimate, np.flip(estimate).conj()] if "flip" in ambiguity else [estimate]
+    if "shift" in ambiguity:
+        candidates = [np.roll(one, _shift(truth, one, ambiguity), range(truth.ndim)) for one in candidates]
+    return max(candidates, key=lambda one: float(_height(np.vdot(one, truth), ambiguity)))
+
+
+def _shift(truth: Array, estimate: Array, ambiguity: frozenset[str]) -> tuple[int, ...]:
+    """The cyclic shift at which the correlation ⟨x̂(· − s), x⟩ is highest."""
+    correlation = np.fft.ifftn(np.fft.fftn(truth) * np.fft.fftn(estimate).conj())
+    peak = np.unravel_index(_height(correlation, ambiguity).argmax(), correlation.shape)
+    return tuple(map(int, peak))
+
+
+def _height(correlation: Any, ambiguity: frozenset[str]) -> Any:
+    """How well two images agree, over the factors that remain free."""
+    if ambiguity & {"scale", "phase"}:
+        return np.abs(correlation)
+    return np.abs(correlation.real) if "sign" in ambiguity else correlation.real
+
+
+def alignment(ambiguity: frozenset[str], inner: Any, norm2: Any) -> Any:
     """The factor that turns an estimate onto the truth, over what the operator cannot tell apart.
 
     Parameters
     ----------
     ambiguity : of the operator; `phase`, `sign` and `scale` are turned here.
-    inner : ⟨estimate, truth⟩ over the whole image.
+    inner : ⟨estimate, truth⟩ over the whole image, a number or an array of them.
     norm2 : ‖estimate‖² over the whole image.
     """
-    if "scale" in ambiguity and norm2 > 0:
-        return inner / norm2
-    if "phase" in ambiguity and inner != 0:
-        return inner / abs(inner)
-    if "sign" in ambiguity and inner.real < 0:
-        return -1.0
-    return 1.0
+    inner, size = np.asarray(inner), np.abs(inner)
+    if "scale" in ambiguity:
+        return np.divide(inner, norm2, out=np.ones_like(inner), where=np.greater(norm2, 0))[()]
+    if "phase" in ambiguity:
+        return np.divide(inner, size, out=np.ones_like(inner), where=size > 0)[()]
+    return np.where(inner.real < 0, -1.0, 1.0)[()] if "sign" in ambiguity else np.ones(inner.shape)[()]
 
 
 class PSNR:

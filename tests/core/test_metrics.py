@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, structural_similarity
 
-from preimage.metrics import METRICS, NRMSE, PSNR, SSIM, alignment, comparable, merge
+from preimage.metrics import METRICS, NRMSE, PSNR, SSIM, aligned, alignment, comparable, merge
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.random((3, 30, 21))
@@ -68,3 +68,57 @@ def test_alignment_turns_only_what_the_operator_cannot_tell_apart():
     np.testing.assert_allclose(alignment(frozenset({"phase"}), inner, norm2) * estimate, 2 * truth)
     np.testing.assert_allclose(alignment(frozenset({"scale"}), inner, norm2) * estimate, truth)
     assert alignment(frozenset({"sign"}), -1.0 + 0j, norm2) == -1
+
+
+COMPLEX = TRUTH + 1j * RNG.random(TRUTH.shape)
+WHOLE = (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("ambiguity", "changed"),
+    [
+        ({"shift"}, lambda x: np.roll(x, (1, 7, 20), WHOLE)),
+        ({"flip"}, lambda x: np.flip(x).conj()),
+        ({"shift", "flip"}, lambda x: np.roll(np.flip(x).conj(), (0, 3, 5), WHOLE)),
+        ({"shift", "sign"}, lambda x: -np.roll(x, (0, 3, 5), WHOLE)),
+        ({"shift", "flip", "phase"}, lambda x: np.exp(2j) * np.roll(np.flip(x).conj(), (1, 29, 5), WHOLE)),
+        ({"shift", "scale"}, lambda x: -0.2 * np.roll(x, (0, 3, 5), WHOLE)),
+    ],
+)
+@pytest.mark.parametrize("truth", [TRUTH - 0.5, COMPLEX], ids=["real", "complex"])
+def test_an_estimate_is_found_again_over_all_that_cannot_be_told_apart(ambiguity, changed, truth):
+    if "phase" in ambiguity and not np.iscomplexobj(truth):
+        pytest.skip("real images have a sign")
+    estimate = changed(truth)
+    np.testing.assert_allclose(aligned(truth, estimate, frozenset(ambiguity), WHOLE), truth, atol=1e-12)
+    for name in ambiguity:  # with one of them missing it is not
+        less = aligned(truth, estimate, frozenset(ambiguity - {name}), WHOLE)
+        assert np.linalg.norm(less - truth) > 0.5 * np.linalg.norm(truth)
+
+
+def test_independent_problems_are_aligned_one_by_one():
+    turns, shifts = np.exp(1j * np.array([0.3, 2.0, -1.0])), [3, 0, 17]
+    estimate = np.stack([t * np.roll(x, (s, 2 * s), (0, 1)) for t, x, s in zip(turns, COMPLEX, shifts, strict=True)])
+    ambiguity = frozenset({"phase", "shift"})
+    np.testing.assert_allclose(aligned(COMPLEX, estimate, ambiguity, (1, 2)), COMPLEX, atol=1e-12)
+    last = np.moveaxis(estimate, 0, 2)
+    np.testing.assert_allclose(
+        aligned(np.moveaxis(COMPLEX, 0, 2), last, ambiguity, (0, 1)), np.moveaxis(COMPLEX, 0, 2), atol=1e-12
+    )
+    assert np.abs(aligned(COMPLEX, estimate, ambiguity, WHOLE) - COMPLEX).max() > 0.5
+
+
+def test_every_pixel_may_be_a_problem_of_its_own():
+    np.testing.assert_allclose(aligned(COMPLEX, abs(COMPLEX), frozenset({"phase"}), ()), COMPLEX, atol=1e-12)
+
+
+def test_noise_does_not_move_an_estimate():
+    noisy = np.roll(ESTIMATE, (0, 5, 6), WHOLE)
+    np.testing.assert_array_equal(aligned(TRUTH, noisy, frozenset({"shift"}), WHOLE), ESTIMATE)
+    assert aligned(TRUTH, noisy, frozenset(), WHOLE) is noisy
+
+
+def test_an_estimate_of_zeros_stays():
+    zeros = np.zeros(TRUTH.shape)
+    for ambiguity in ({"scale"}, {"phase"}, {"shift", "flip", "sign"}):
+        assert not aligned(TRUTH, zeros, frozenset(ambiguity), WHOLE).any()

@@ -7,7 +7,18 @@ import torch
 from support.dense import Intensity, MaskedFourier, Matrix, Product, RealPart, dense, generator, random_blocks
 
 from preimage.errors import RequestError, SpaceError
-from preimage.operators import Identity, LinearOperator, Norm, Operator, block_diag, hstack, power_iteration, vstack
+from preimage.offers import declares, offers
+from preimage.operators import (
+    Identity,
+    LinearOperator,
+    Multilinear,
+    Norm,
+    Operator,
+    block_diag,
+    hstack,
+    power_iteration,
+    vstack,
+)
 from preimage.space import Blocks, ProductSpace
 
 C = torch.complex128
@@ -168,6 +179,27 @@ def test_fix_holds_all_unknowns_but_one():
         operator.fix()
     with pytest.raises(RequestError, match="not multilinear"):
         matrix().fix(a=x["a"])
+
+
+def test_what_is_held_may_be_one_for_all_of_a_batch_or_one_for_each():
+    operator = Product()
+    held = operator.domain.randn(generator(1), (3,))
+    x = operator.domain["b"].randn(generator(2), (3,))
+    each = operator.fix(a=held["a"])
+    torch.testing.assert_close(each(x), held["a"] * x)
+    torch.testing.assert_close(each.adjoint(x), held["a"].conj() * x)
+    torch.testing.assert_close(operator.fix(a=held["a"][0])(x), held["a"][0] * x)
+    norm, true = each.norm(), float(held["a"].abs().max())
+    assert norm.kind == "estimate"
+    assert norm.value <= true * (1 + 1e-12)
+    assert true <= norm.safe
+
+
+def test_a_class_says_that_it_is_multilinear():
+    assert offers(Product(), Multilinear) is not None
+    assert declares(Product, Multilinear)
+    assert offers(matrix(), Multilinear) is None
+    assert not declares(Matrix, Multilinear)
 
 
 def test_initial_is_the_adjoint_of_a_linear_operator_and_asked_for_else():

@@ -6,6 +6,7 @@ from preimage.operators.capabilities import (
     SVD,
     HasSVD,
     MaskedTransform,
+    Multilinear,
     NormalSolvable,
     PseudoInvertible,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Identity",
     "LinearOperator",
     "MaskedTransform",
+    "Multilinear",
     "Norm",
     "NormalSolvable",
     "Operator",

@@ -1,17 +1,32 @@
 """What an operator may offer beyond being applied, and what solvers ask for.
 
 Each is a protocol of methods only, so that a class, an instance or the return annotation of a factory
-can be asked. Ask with `preimage.offers(operator, Capability)`: wrappers derive what they can.
+can be asked; `Multilinear` is what a class says of itself. Ask with `preimage.offers(operator, Capability)`: wrappers
+derive what they can.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from preimage.movable import Movable
+
+
+class Multilinear(ABC):
+    """Linear in each unknown while the others are held, by `multilinear = True`: alternating solvers."""
+
+    @classmethod
+    def __subclasshook__(cls, operator: type) -> bool:
+        """Ask the class, which need not derive from this one."""
+        return bool(getattr(operator, "multilinear", False))
+
+    @abstractmethod
+    def fix(self, **known: Any) -> Any:
+        """The linear operator of the one unknown that is left when the others are `known`."""
 
 
 @runtime_checkable

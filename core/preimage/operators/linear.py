@@ -190,11 +190,7 @@ class Linearized(LinearOperator):
 
     def _point_for(self, batch: tuple[int, ...]) -> Any:
         """The point for each element of a batch."""
-        if not batch or self.domain.batch(self.point) == batch:
-            return self.point
-        if isinstance(self.point, Blocks):
-            return Blocks({name: part.expand(*batch, *part.shape).contiguous() for name, part in self.point.items()})
-        return self.point.expand(*batch, *self.point.shape).contiguous()
+        return self.point if self.domain.batch(self.point) == batch else _repeated(self.point, batch)
 
 
 class Fixed(LinearOperator):
@@ -216,8 +212,27 @@ class Fixed(LinearOperator):
         self.known = known
 
     def _apply(self, x: Any) -> Any:
-        return self.operator(Blocks({**self.known, self.free: x}))
+        known = self.known if self._batch else _repeated(self.known, self.domain.batch(x))
+        return self.operator(Blocks({**known, self.free: x}))
 
     def _apply_adjoint(self, y: Any) -> Any:
         zero = self.domain.zeros(self.codomain.batch(y), self.known[next(iter(self.known))].device)
         return torch.func.vjp(self._apply, zero)[1](y)[0]
+
+    def _bound(self) -> Norm:
+        return power_iteration(self, batch=self._batch)
+
+    @property
+    def _batch(self) -> tuple[int, ...]:
+        """Of the unknowns that are held."""
+        name = next(iter(self.known))
+        return self.operator.domain[name].batch(self.known[name])  # type: ignore[index]
+
+
+def _repeated(x: Any, batch: tuple[int, ...]) -> Any:
+    """An element for each of a batch."""
+    if not batch:
+        return x
+    if isinstance(x, Blocks):
+        return Blocks({name: part.expand(*batch, *part.shape).contiguous() for name, part in x.items()})
+    return x.expand(*batch, *x.shape).contiguous()

@@ -70,18 +70,25 @@ def norm_of_diagonal(norms: Iterable[Norm]) -> Norm:
 
 
 @torch.no_grad()
-def power_iteration(operator: LinearOperator, n_iterations: int = 30, seed: int = 0) -> Norm:
-    """Estimate ‖A‖ from below by iterating AᴴA on a random element."""
+def power_iteration(
+    operator: LinearOperator, n_iterations: int = 30, seed: int = 0, batch: tuple[int, ...] = ()
+) -> Norm:
+    """Estimate ‖A‖ from below by iterating AᴴA on a random element.
+
+    Parameters
+    ----------
+    batch : of an operator that is another one for each element of a batch; the largest of their norms is meant.
+    """
     space = operator.domain
-    x: Element = space.randn(torch.Generator().manual_seed(seed), device=operator.device)
+    x: Element = space.randn(torch.Generator().manual_seed(seed), batch, operator.device)
     length2 = space.squared_norm(x)  # type: ignore[arg-type]
     for _ in range(n_iterations):
-        if not bool((length2 > 0).all()):
+        if not bool((length2 > 0).any()):
             return Norm(0.0, "exact")
-        x = x * length2.rsqrt()
+        x = x * torch.where(length2 > 0, length2, 1).rsqrt()
         x = operator._apply_normal(x)
         length2 = space.squared_norm(x)  # type: ignore[arg-type]
-    return Norm(float(length2) ** 0.25, "estimate")
+    return Norm(float(length2.max()) ** 0.25, "estimate")
 
 
 __all__ = ["Norm", "norm_of_diagonal", "norm_of_stack", "norm_of_sum", "power_iteration", "worst"]

@@ -16,6 +16,7 @@ from preimage.record import differences, digest, input_identities, library_versi
 from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
+from preimage.volumes.axes import split_dims
 from preimage.volumes.block import QUANTITIES, Facts, Worker, open_worker
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.serial import Serial
@@ -182,8 +183,8 @@ class Run:
         stores.write_attributes(self.output.path, record)
 
     def _create_coordinates(self, group: Any) -> None:
-        """Coordinates of the unknown's dims, with their units, as the dataset has them."""
-        for dim in self.plan.solve.outputs[next(iter(self.plan.solve.outputs))].dims:
+        """Coordinates of the unknowns' dims, with their units, as the dataset has them."""
+        for dim in dict.fromkeys(dim for array in self.plan.solve.outputs.values() for dim in array.dims):
             if dim in self.resolved.dataset.coords:
                 found = self.resolved.dataset.coords[dim].variable
                 array = ArrayPlan((dim,), tuple(found.shape), str(found.dtype), tuple(found.shape))
@@ -251,14 +252,14 @@ class Run:
     def _finish(self, record: dict[str, Any]) -> dict[str, Any]:
         index = len(self.plan.stages) - 1
         summary: dict[str, Any] = {}
-        dataset = self.resolved.source
-        if "truth" in dataset.variables and list(self.plan.solve.outputs) == ["estimate"]:
-            truth = dataset["truth"]
-            estimate = self.plan.solve.outputs["estimate"]
-            if truth.sizes == dict(zip(estimate.dims, estimate.shape, strict=True)):
+        ambiguity, independent = frozenset(next(self._facts(index))["ambiguity"]), split_dims(self.resolved.axes)
+        for name, array in self.plan.solve.outputs.items():
+            truth = self.resolved.source.get(name.replace("estimate", "truth", 1))
+            if truth is not None and truth.sizes == dict(zip(array.dims, array.shape, strict=True)):
                 self.progress.working("metrics", 0, 1)
-                ambiguity = frozenset(next(self._facts(index))["ambiguity"])
-                summary |= score(self.output.path, truth, self.plan.solve, ambiguity)
+                found = score(self.output.path, name, truth, self.plan.solve, ambiguity, independent)
+                suffix = name.removeprefix("estimate")  # psnr of estimate, psnr_image of estimate_image
+                summary |= {metric + suffix: value for metric, value in found.items()}
         summary |= misfit_totals(self._facts(index))
         summary["iterations"] = max(facts["iterations"] for facts in self._facts(index))
         stages = range(len(self.plan.stages))  # in all blocks of all attempts: one that was killed says no more

@@ -9,7 +9,7 @@ import xarray as xr
 
 from preimage.chain import Chain, honours_mask, unknown
 from preimage.data import Preparation, check_requirements, is_small, require
-from preimage.declarations import Axis
+from preimage.declarations import Axis, whole
 from preimage.errors import DataError, PluginError
 from preimage.offers import members
 from preimage.operators import LinearOperator
@@ -171,6 +171,9 @@ def _solve_axes(
         space = unknown(domain, on)
         declared = part.ask("preimage_axes", dataset=dataset, domain=space)
         parts[f"prior {i} ({part.name})"] = complete(declared, space.sizes, space.sizes)
+    if isinstance(domain, ProductSpace):  # blocks along a dim would each find another of an unknown that lacks it
+        for name, space in domain.items():
+            parts[f"unknown {name}"] = dict.fromkeys([dim for dim in domain.sizes if dim not in space.dims], whole)
     if not chain.make_solver().one_pass:
         parts = {who: iterated(axes) for who, axes in parts.items()}
     reasons: dict[str, str] = {}

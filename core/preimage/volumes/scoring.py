@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,46 +10,51 @@ import numpy as np
 import xarray as xr
 
 from preimage import metrics
-from preimage.metrics import METRICS, Array, Metric, Partial, alignment, comparable
+from preimage.metrics import METRICS, Array, Metric, Partial, aligned, comparable
 from preimage.volumes import stores
 from preimage.volumes.plan import Bounds, StagePlan
 
 
-def score(output: Path, truth: xr.DataArray, stage: StagePlan, ambiguity: frozenset[str]) -> dict[str, float]:
-    """PSNR, SSIM and NRMSE of the estimate of a run, read in the blocks in which it was made."""
-    estimate = stores.open_dataset(output)["estimate"]
+def score(
+    output: Path,
+    name: str,
+    truth: xr.DataArray,
+    stage: StagePlan,
+    ambiguity: frozenset[str],
+    independent: Collection[str],
+) -> dict[str, float]:
+    """PSNR, SSIM and NRMSE of an unknown of a run, read in the blocks in which it was made.
+
+    Parameters
+    ----------
+    name : of the array, such as `estimate`.
+    ambiguity : of the operator.
+    independent : dims along which every index is a problem of its own, cut into blocks or not.
+    """
+    estimate = stores.open_dataset(output)[name]
     truth = truth.transpose(*estimate.dims)
-    scalars, factor = _scalars(truth, estimate, stage, ambiguity)
-    if not 0 < scalars["truth_max"] < np.inf:
+    axes = tuple(i for i, dim in enumerate(estimate.dims) if dim not in independent)
+    truth_max = 0.0
+    for region in stage.regions():
+        truth_max = float(np.maximum(truth_max, np.abs(_read(truth, region)).max()))  # keeps what is not a number
+    if not 0 < truth_max < np.inf:
         return {}  # a truth of zeros, or one with values that are not finite, is nothing to compare with
-    found = {}
+    scalars, found = {"truth_max": truth_max}, {}
     for metric in METRICS:
         total: Partial = {}
         for region in stage.regions():
-            one, other = _read(truth, estimate, _widened(region, metric, truth))
-            total = metrics.merge(total, metric.partial(*comparable(one, other * factor), scalars))
+            wide = _widened(region, metric, truth)
+            one, other = comparable(_read(truth, wide), _read(estimate, wide))
+            total = metrics.merge(total, metric.partial(one, aligned(one, other, ambiguity, axes), scalars))
         value = metric.finish(total, scalars)
         if not np.isnan(value):
             found[metric.name] = value
     return found
 
 
-def _scalars(
-    truth: xr.DataArray, estimate: xr.DataArray, stage: StagePlan, ambiguity: frozenset[str]
-) -> tuple[Mapping[str, float], complex]:
-    """The numbers of the whole image that metrics share: its maximum, and how the estimate is turned."""
-    truth_max, inner, norm2 = 0.0, 0.0 + 0.0j, 0.0
-    for region in stage.regions():
-        one, other = _read(truth, estimate, region)
-        truth_max = float(np.maximum(truth_max, np.abs(one).max()))  # which keeps what is not a number
-        inner += complex(np.vdot(other.astype(np.complex128), one.astype(np.complex128)))
-        norm2 += float((np.abs(other.astype(np.complex128)) ** 2).sum())
-    return {"truth_max": truth_max}, alignment(ambiguity, inner, norm2)
-
-
-def _read(truth: xr.DataArray, estimate: xr.DataArray, region: Mapping[str, Bounds]) -> tuple[Array, Array]:
+def _read(image: xr.DataArray, region: Mapping[str, Bounds]) -> Array:
     here: dict[Any, slice] = {dim: slice(*bounds) for dim, bounds in region.items()}
-    return np.asarray(truth.isel(here).values), np.asarray(estimate.isel(here).values)
+    return np.asarray(image.isel(here).values)
 
 
 def _widened(region: Mapping[str, Bounds], metric: Metric, image: xr.DataArray) -> dict[str, Bounds]:
