@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from preimage.data import device_of
 from preimage.declarations import Axis
 from preimage.errors import DataError
 from preimage.space import Space
-from preimage_imaging.convolution import MEASURED, PeriodicConvolution, ValidConvolution, valid_space
-from preimage_imaging.headers import image_space, require_dims
-from preimage_imaging.psf import GaussianPsf, GivenPsf, Psf
+from preimage_imaging.convolution.images import PeriodicConvolution, ValidConvolution, valid_space
+from preimage_imaging.convolution.measured import Boundary, blurred_image
+from preimage_imaging.convolution.psf import GaussianPsf, GivenPsf, MotionPsf, Psf
+from preimage_imaging.headers import image_space
 
 WHO = "operator blur"
 
@@ -31,8 +32,18 @@ Pixels = Annotated[float, Field(gt=0, le=1e4)]
 uses = ("psf",)
 
 
+class Motion(preimage.Settings):
+    """A movement along a straight line, at constant speed, while the shutter is open."""
+
+    length: Annotated[float, Field(gt=0, le=1e3)]
+    """How far the image moves, in pixels."""
+    angle: float = Field(default=0.0, allow_inf_nan=False)
+    """Direction in degrees: 0 is along the last blurred dim, 90 along the one before. With rows counted downwards the
+    line turns clockwise."""
+
+
 class Settings(preimage.Settings):
-    """The psf is the dataset's variable `psf`, as it is, or a Gaussian with the sum 1.
+    """The psf is the dataset's variable `psf`, as it is, or a Gaussian or a motion with the sum 1.
 
     A dim of the psf that belongs to the blurred dim `x` is called `psf_x`; others, such as `channel`, have the
     image's names and lengths.
@@ -40,9 +51,11 @@ class Settings(preimage.Settings):
 
     sigma: Pixels | tuple[Pixels, ...] | None = None
     """Standard deviation of a Gaussian psf in pixels, one or one for each blurred dim; for a dataset without `psf`."""
+    motion: Motion | None = None
+    """A motion blur of two dims, such as { length = 9, angle = 30 }; for a dataset without `psf`."""
     dims: tuple[str, ...] | None = None
     """The blurred dims; default: the image's last two."""
-    boundary: Literal["periodic", "valid"] = "periodic"
+    boundary: Boundary = "periodic"
     """periodic: the image repeats itself, and the blur can be inverted in closed form. valid: only where the whole psf
     lies inside the image is measured; the data are shorter than the image, and their dims are called `x_valid`."""
 
@@ -124,37 +137,39 @@ class _Blurred(NamedTuple):
 
 
 def _blurred(settings: Settings, dataset: xr.Dataset) -> _Blurred:
-    data = image_space(dataset, WHO)
-    shorter = settings.boundary == "valid" and "measurement" in dataset.variables
-    names = tuple(dim.removesuffix(MEASURED) for dim in data.dims) if shorter else data.dims
-    image = Space(names, data.shape, data.dtype)
-    dims = names[-2:] if settings.dims is None else require_dims(settings.dims, image, f"{WHO}: dims")
-    if not dims:
-        raise DataError(f"{WHO} has no dim to blur: the image's dims are {', '.join(names) or 'none'}")
-    psf = _psf(settings, dataset, dims)
-    if shorter:
-        expected = tuple(dim + MEASURED if dim in dims else dim for dim in names)
-        if data.dims != expected:
-            raise DataError(
-                f"{WHO}: the data of a valid blur are shorter than the image, so 'measurement' has the dims "
-                f"{', '.join(expected)}: it has {', '.join(data.dims)}; rename them"
-            )
-        kernel = psf.lengths()
-        image = Space(names, tuple(n + kernel.get(dim, 1) - 1 for dim, n in image.sizes.items()), data.dtype)
-    return _Blurred(image, dims, psf)
+    image, dims = blurred_image(
+        dataset, WHO, settings.dims, settings.boundary, lambda dims: _psf(settings, dataset, dims).lengths()
+    )
+    return _Blurred(image, dims, _psf(settings, dataset, dims))
 
 
 def _psf(settings: Settings, dataset: xr.Dataset, dims: tuple[str, ...]) -> Psf:
-    """The dataset's psf, which must not be overruled, or a Gaussian."""
-    if "psf" in dataset.variables:
-        if settings.sigma is not None:
-            raise DataError(f"{WHO} has sigma = {settings.sigma}, and the dataset has a 'psf': leave out one of them")
+    """The one psf that there is: the dataset's, or one of the settings."""
+    asked = {name: value for name in ("sigma", "motion") if (value := getattr(settings, name)) is not None}
+    given = "psf" in dataset.variables
+    if not asked and not given:
+        raise DataError(f"{WHO} needs a 'psf' in the dataset, or its setting sigma, such as sigma = 2, or motion")
+    if len(asked) + given > 1:
+        several = [f"has {' and '.join(asked)}", *(["the dataset has a 'psf'"] if given else [])]
+        raise DataError(f"{WHO} {', and '.join(several)}: leave out one of them")
+    if given:
         return GivenPsf(dataset["psf"].variable, dims)
-    if settings.sigma is None:
-        raise DataError(f"{WHO} needs a 'psf' in the dataset, or its setting sigma, such as sigma = 2")
-    if not isinstance(settings.sigma, tuple):
-        return GaussianPsf(dict.fromkeys(dims, settings.sigma))
-    named = settings.dims or dims  # the order in which the numbers were given
-    if len(settings.sigma) != len(named):
-        raise DataError(f"{WHO}: sigma has {len(settings.sigma)} numbers for the {len(named)} dims {', '.join(named)}")
-    return GaussianPsf(dict(zip(named, settings.sigma, strict=True)))
+    if settings.motion is not None:
+        return _motion(settings.motion, dims)
+    assert settings.sigma is not None
+    return _gaussian(settings.sigma, settings.dims or dims)
+
+
+def _gaussian(sigma: float | tuple[float, ...], dims: tuple[str, ...]) -> GaussianPsf:
+    """The Gaussian whose numbers are in the order of these dims."""
+    if not isinstance(sigma, tuple):
+        return GaussianPsf(dict.fromkeys(dims, sigma))
+    if len(sigma) != len(dims):
+        raise DataError(f"{WHO}: sigma has {len(sigma)} numbers for the {len(dims)} dims {', '.join(dims)}")
+    return GaussianPsf(dict(zip(dims, sigma, strict=True)))
+
+
+def _motion(motion: Motion, dims: tuple[str, ...]) -> MotionPsf:
+    if len(dims) != 2:
+        raise DataError(f"{WHO}: a motion is in the plane of two dims, not of {', '.join(dims)}; set dims")
+    return MotionPsf((dims[0], dims[1]), motion.length, motion.angle)

@@ -18,7 +18,7 @@ from preimage.errors import DataError, SpaceError
 from preimage.space import Space
 from preimage.testing import OperatorLaws
 from preimage_imaging.blur import Settings
-from preimage_imaging.convolution import PeriodicConvolution, ValidConvolution
+from preimage_imaging.convolution.images import PeriodicConvolution, ValidConvolution
 
 
 class TestLaws(OperatorLaws):
@@ -49,6 +49,19 @@ def test_the_sigmas_are_in_the_order_of_the_dims_that_are_named():
     a = make(Settings(sigma=(2.0, 0.5), dims=("x", "z")), truth=(("z", "y", "x"), x))
     expected = scipy.ndimage.gaussian_filter(x, (0.5, 0, 2.0), mode="wrap")
     np.testing.assert_allclose(a(torch.from_numpy(x)).numpy(), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "valid"])
+def test_a_motion_blurs_along_its_line(boundary):
+    """Rows are blurred by a motion along x as SciPy's mean of four neighbours, half of each at the ends, blurs them."""
+    x = image(8, 9)
+    a = make(Settings(motion={"length": 4}, boundary=boundary), truth=(("y", "x"), x))
+    expected = scipy.ndimage.convolve1d(x, [1 / 8, 1 / 4, 1 / 4, 1 / 4, 1 / 8], mode="wrap")
+    found = a(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, expected if boundary == "periodic" else expected[:, 2:-2], atol=1e-14)
+    turned = make(Settings(motion={"length": 4, "angle": 90}, dims=("x", "y")), truth=(("y", "x"), x))
+    expected = scipy.ndimage.convolve1d(x, [1 / 8, 1 / 4, 1 / 4, 1 / 4, 1 / 8], axis=0, mode="wrap")
+    np.testing.assert_allclose(turned(torch.from_numpy(x)).numpy(), expected, atol=1e-14)
 
 
 def test_a_psf_of_the_dataset_may_have_its_dims_in_any_order():
@@ -137,6 +150,9 @@ def test_a_block_is_made_on_the_device_of_its_dataset():
         (Settings(), {"psf": (("psf_y", "psf_x"), image(3, 3, dtype="complex128"))}, "take its real part"),
         (Settings(), {"psf": (("psf_y", "psf_x"), np.zeros((3, 3)))}, "zero everywhere"),
         (Settings(), {"psf": (("psf_y", "psf_x"), np.full((3, 3), np.nan))}, "not finite"),
+        (Settings(sigma=1, motion={"length": 3}), {}, "has sigma and motion: leave out one of them"),
+        (Settings(motion={"length": 3}), {"psf": (("psf_y", "psf_x"), image(3, 3))}, "has motion, and the dataset has"),
+        (Settings(motion={"length": 3}, dims=("x",)), {}, "in the plane of two dims, not of x"),
         (Settings(sigma=1, dims=("z",)), {}, "dims names 'z'"),
         (Settings(sigma=1, dims=()), {}, "no dim to blur"),
         (Settings(sigma=(1, 2, 3)), {}, "3 numbers for the 2 dims y, x"),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from preimage.errors import SpaceError
 from preimage.operators import SVD, LinearOperator, Norm
 from preimage.space import Space, same_field
-from preimage_imaging.spectrum import FourierBasis
+from preimage_imaging.convolution.fourier_basis import FourierBasis
+from preimage_imaging.convolution.torus import Torus, padded, squared
 
 
 class _Convolution(LinearOperator):
@@ -25,9 +26,7 @@ class _Convolution(LinearOperator):
 
     def __init__(self, domain: Space, codomain: Space, psf: Tensor, dims: tuple[str, ...], otf: Tensor | None) -> None:
         super().__init__(domain, codomain)
-        self.dims = dims
-        self.axes = tuple(domain.axis(dim) for dim in dims)
-        self.periods = tuple(domain.sizes[dim] for dim in dims)
+        self.torus = Torus(domain, dims)
         self._psf: Tensor | None = psf.to(same_field(psf.dtype, domain.dtype))
         self._otf: Tensor | None = None
         if not psf.requires_grad:
@@ -40,29 +39,19 @@ class _Convolution(LinearOperator):
         if self._otf is not None:
             return self._otf
         assert self._psf is not None
-        return self._spectrum(self._periodic(self._psf))
+        return self.torus.spectrum(self._periodic(self._psf))
 
     def _periodic(self, psf: Tensor) -> Tensor:
         """The psf repeated with the period of the image."""
         raise NotImplementedError
 
-    def _spectrum(self, x: Tensor) -> Tensor:
-        transform = torch.fft.fftn if self.domain.is_complex else torch.fft.rfftn
-        spectrum: Tensor = transform(x, dim=self.axes)
-        return spectrum
-
-    def _image(self, spectrum: Tensor) -> Tensor:
-        inverse = torch.fft.ifftn if self.domain.is_complex else torch.fft.irfftn
-        image: Tensor = inverse(spectrum, s=self.periods, dim=self.axes)
-        return image
-
     def _filter(self, x: Tensor, response: Tensor) -> Tensor:
         """F⁻¹ (response · F x)."""
-        spectrum = self._spectrum(x)
-        if torch.is_grad_enabled():
-            return self._image(spectrum * response)
+        spectrum = self.torus.spectrum(x)
+        if torch.is_grad_enabled() or response.ndim > spectrum.ndim:
+            return self.torus.image(spectrum * response)
         spectrum *= response
-        return self._image(spectrum)
+        return self.torus.image(spectrum)
 
 
 class PeriodicConvolution(_Convolution):
@@ -71,8 +60,9 @@ class PeriodicConvolution(_Convolution):
     Parameters
     ----------
     domain : space of the image and of the data.
-    psf : the kernel, one axis for each dim of the domain: of any length along `dims`, along the others of the
-        image's or 1. Its centre is element n // 2 of a length n, as after `fftshift`. Complex for complex images only.
+    psf : the kernel, (*batch, one axis for each dim of the domain): of any length along `dims`, along the others of
+        the image's or 1. Its centre is element n // 2 of a length n, as after `fftshift`. Complex for complex images
+        only.
     dims : dims that are convolved.
     otf : the spectrum of the psf, where it is known from another operator of these spaces.
     """
@@ -83,10 +73,7 @@ class PeriodicConvolution(_Convolution):
 
     def _periodic(self, psf: Tensor) -> Tensor:
         """With the centre at index 0."""
-        for axis, period in zip(self.axes, self.periods, strict=True):
-            centre = psf.shape[axis] // 2
-            psf = _wrapped(psf, axis, period).roll(-centre, axis)
-        return psf
+        return self.torus.centred(psf)
 
     def _apply(self, x: Tensor) -> Tensor:
         return self._filter(x, self.otf)
@@ -95,14 +82,14 @@ class PeriodicConvolution(_Convolution):
         return self._filter(y, self.otf.conj())
 
     def _apply_normal(self, x: Tensor) -> Tensor:
-        return self._filter(x, _squared(self.otf))
+        return self._filter(x, squared(self.otf))
 
     def _bound(self) -> Norm:
         return Norm(float(self.otf.abs().max()), "exact")
 
     def solve_normal(self, rhs: Tensor, damping: Any) -> Tensor:
         """Divide by |H|² + damping in the Fourier domain: the filter of Wiener."""
-        return self._filter(rhs, 1 / (_squared(self.otf) + damping))
+        return self._filter(rhs, 1 / (squared(self.otf) + damping))
 
     def pinv(self, y: Tensor) -> Tensor:
         """Divide by H in the Fourier domain, and leave out what the psf does not pass."""
@@ -119,11 +106,12 @@ class PeriodicConvolution(_Convolution):
         return self.__dict__["_svd"]  # type: ignore[no-any-return]
 
     def _decomposed(self) -> SVD:
-        otf = self.otf if self.domain.is_complex else torch.fft.fftn(self._image(self.otf), dim=self.axes)
+        otf = self.otf if self.domain.is_complex else torch.fft.fftn(self.torus.image(self.otf), dim=self.torus.axes)
         passed = _passed(otf)
         size = torch.where(passed, otf.abs(), 0)
         phase = torch.where(passed, otf.sgn(), 0)
-        return SVD(FourierBasis(self.domain, self.dims).H, size, FourierBasis(self.domain, self.dims, phase))
+        dims = self.torus.dims
+        return SVD(FourierBasis(self.domain, dims).H, size, FourierBasis(self.domain, dims, phase))
 
 
 class ValidConvolution(_Convolution):
@@ -134,8 +122,8 @@ class ValidConvolution(_Convolution):
     Parameters
     ----------
     domain : space of the image.
-    psf : the kernel, one axis for each dim of the domain: no longer than the image along `dims`, along the others
-        of the image's length or 1. Complex for complex images only.
+    psf : the kernel, (*batch, one axis for each dim of the domain): no longer than the image along `dims`, along the
+        others of the image's length or 1. Complex for complex images only.
     dims : dims that are convolved.
     otf : the spectrum of the psf, where it is known from another operator of these spaces.
     """
@@ -148,19 +136,17 @@ class ValidConvolution(_Convolution):
 
     def _periodic(self, psf: Tensor) -> Tensor:
         """With the first element at index 0, so that it is the first results that reach round the edge."""
-        for axis, period in zip(self.axes, self.periods, strict=True):
-            psf = _wrapped(psf, axis, period)
-        return psf
+        return self.torus.wrapped(psf)
 
     def _apply(self, x: Tensor) -> Tensor:
         full = self._filter(x, self.otf)
-        for axis, lost in zip(self.axes, self._lost, strict=True):
+        for axis, lost in zip(self.torus.axes, self._lost, strict=True):
             full = full.narrow(axis, lost, full.shape[axis] - lost)
         return full.contiguous()
 
     def _apply_adjoint(self, y: Tensor) -> Tensor:
-        for axis, lost in zip(self.axes, self._lost, strict=True):
-            y = _padded(y, axis, before=lost)
+        for axis, lost in zip(self.torus.axes, self._lost, strict=True):
+            y = padded(y, axis, before=lost)
         return self._filter(y, self.otf.conj())
 
     def _bound(self) -> Norm:
@@ -171,7 +157,7 @@ MEASURED = "_valid"
 """What the dims of a valid convolution's data are called: one name must not have two lengths."""
 
 
-def valid_space(domain: Space, kernel: dict[str, int]) -> Space:
+def valid_space(domain: Space, kernel: Mapping[str, int]) -> Space:
     """The space of the data of a valid convolution.
 
     Parameters
@@ -202,8 +188,9 @@ def check_psf(domain: Space, psf: Tensor, dims: tuple[str, ...]) -> None:
     """
     if not dims:
         raise SpaceError("a convolution needs at least one dim")
-    fits = psf.ndim == domain.ndim and all(
-        n == 1 or dim in dims or n == domain.sizes[dim] for dim, n in zip(domain.dims, psf.shape, strict=True)
+    shape = psf.shape[psf.ndim - domain.ndim :]
+    fits = psf.ndim >= domain.ndim and all(
+        n == 1 or dim in dims or n == domain.sizes[dim] for dim, n in zip(domain.dims, shape, strict=True)
     )
     if not fits or psf.numel() == 0:
         raise SpaceError(
@@ -212,24 +199,6 @@ def check_psf(domain: Space, psf: Tensor, dims: tuple[str, ...]) -> None:
         )
     if psf.is_complex() and not domain.is_complex:
         raise SpaceError("a complex psf makes complex data: it needs complex images, these are real")
-
-
-def _wrapped(kernel: Tensor, axis: int, period: int) -> Tensor:
-    """Repeat a kernel with a period and add up, so that one longer than the image is convolved rightly too."""
-    folds = -(-kernel.shape[axis] // period)
-    missing = folds * period - kernel.shape[axis]
-    folded = _padded(kernel, axis, after=missing).unflatten(axis, (folds, period))  # type: ignore[no-untyped-call]
-    return folded.sum(axis - 1)  # type: ignore[no-any-return]
-
-
-def _padded(x: Tensor, axis: int, before: int = 0, after: int = 0) -> Tensor:
-    """Put zeros round x along one axis, which is negative."""
-    return pad(x, [0, 0] * (-axis - 1) + [before, after])
-
-
-def _squared(otf: Tensor) -> Tensor:
-    """|H|², without the root that `abs` would take."""
-    return otf.real.square() + otf.imag.square()
 
 
 def _passed(otf: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Point spread functions: given by a dataset, or Gaussian."""
+"""Point spread functions: given by a dataset, Gaussian, or of a motion."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -108,3 +109,58 @@ class GaussianPsf:
 
 def _radius(sigma: float) -> int:
     return int(TRUNCATE * sigma + 0.5)
+
+
+@dataclass(frozen=True)
+class MotionPsf:
+    """A straight line of constant brightness with the sum 1.
+
+    An image blurred by it is the mean over its shifts along the line, each interpolated linearly between pixels.
+
+    Attributes
+    ----------
+    dims : the two dims of its plane.
+    length : of the line in pixels.
+    angle : of the line in degrees, from the second dim to the first.
+    """
+
+    dims: tuple[str, str]
+    length: float
+    angle: float
+
+    def lengths(self) -> dict[str, int]:
+        """Odd lengths that hold every pixel that the line comes closer to than one pixel."""
+        return {dim: 2 * reach + 1 for dim, reach in zip(self.dims, self._reaches(), strict=True)}
+
+    def values(self, image: Space) -> NDArray[Any]:
+        """The integral over the line of the four weights of linear interpolation at its points.
+
+        Between two points where the line crosses a row or a column of pixels each weight is a quadratic, which two
+        points of Gauss's rule integrate exactly.
+        """
+        direction, reaches = self._direction(), self._reaches()
+        crossings = [np.arange(-n, n + 1) / d for d, n in zip(direction, reaches, strict=True) if d]
+        ends = self.length / 2
+        cuts = np.unique(np.clip(np.concatenate([*crossings, [-ends, ends]]), -ends, ends))
+        middle, half = (cuts[1:] + cuts[:-1]) / 2, np.diff(cuts) / 2
+        along = np.concatenate([middle - half / math.sqrt(3), middle + half / math.sqrt(3)])
+        share = np.concatenate([half, half]) / self.length
+        points = along[:, None] * direction
+        below = np.floor(points).astype(int)
+        psf = np.zeros([2 * n + 1 for n in reaches])
+        for corner in np.ndindex(2, 2):
+            pixel = below + corner
+            weight = share * (1 - np.abs(points - pixel)).prod(1)
+            near = (np.abs(pixel) <= reaches).all(1)  # others lie a pixel from the line's end: their weight is 0
+            np.add.at(psf, tuple((pixel + reaches)[near].T), weight[near])
+        psf /= psf.sum()
+        shape = [dict(zip(self.dims, psf.shape, strict=True)).get(dim, 1) for dim in image.dims]
+        return psf.reshape(shape).astype(numpy_dtype(image.dtype.to_real()))
+
+    def _direction(self) -> NDArray[np.float64]:
+        """Of length 1; exactly along a dim where rounding alone is not."""
+        turn = math.radians(self.angle)
+        return np.round([math.sin(turn), math.cos(turn)], 12)
+
+    def _reaches(self) -> list[int]:
+        return [math.ceil(round(abs(d) * self.length / 2, 9)) for d in self._direction()]

@@ -7,7 +7,7 @@ import torch
 
 from preimage.errors import SpaceError
 from preimage.space import Space
-from preimage_imaging.convolution import PeriodicConvolution, ValidConvolution
+from preimage_imaging.convolution.images import PeriodicConvolution, ValidConvolution
 
 ROUNDING = 1e-13
 """Of an FFT of a hundred elements in double precision, relative to the largest: log₂(100)·ε = 1.5e-15, with room."""
