@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from preimage.movable import Movable
-from preimage.operators import Identity, LinearOperator, Norm, hstack
+from preimage.operators import Identity, LinearOperator, Norm, Operator, hstack
 from preimage.problem import Problem
 from preimage.randomness import Draw
-from preimage.space import Blocks, Space
+from preimage.space import Blocks, ProductSpace, Space
 from preimage.testing import Solved
 from preimage_variational.priors.l1 import L1Norm
 from preimage_variational.priors.tikhonov import Tikhonov
@@ -184,3 +184,44 @@ def with_prior(problem: Problem, prior: Any, pixels: Tensor | None = None) -> Pr
     """The problem with a prior, and with its solution where that is given."""
     regularised = replace(problem, priors=(prior,), on=(None,))
     return regularised if pixels is None else solved(regularised, pixels)
+
+
+class Factors(Operator):
+    """y = (B · kernel) ⊙ (A · image): a convolution of two unknowns in the Fourier domain, each in a subspace.
+
+    Parameters
+    ----------
+    of_kernel : B, (m, k).
+    of_image : A, (m, n).
+    """
+
+    multilinear = True
+    ambiguity = frozenset({"scale"})
+
+    def __init__(self, of_kernel: Tensor, of_image: Tensor) -> None:
+        (m, k), (_, n) = of_kernel.shape, of_image.shape
+        dtype = of_kernel.dtype
+        super().__init__(
+            ProductSpace(kernel=Space(("k",), (k,), dtype), image=Space(("n",), (n,), dtype)),
+            Space(("sample",), (m,), dtype),
+        )
+        self.of_kernel = of_kernel
+        self.of_image = of_image
+
+    def _apply(self, x: Blocks) -> Tensor:
+        return (x["kernel"] @ self.of_kernel.mT) * (x["image"] @ self.of_image.mT)
+
+    def initial(self, y: Tensor, seed: int = 0) -> Blocks:
+        """All ones, whatever the data: what follows depends on them by the steps alone."""
+        zero: Any = self.domain.zeros(self.codomain.batch(y), y.device)
+        return Blocks({name: part + 1 for name, part in zero.items()})
+
+
+def two_factors() -> Problem:
+    """Data of two unknowns of which either is determined when the other is known."""
+    generator = torch.Generator().manual_seed(5)
+    of_kernel, of_image = (torch.randn(12, n, dtype=torch.complex128, generator=generator) / 3 for n in (2, 3))
+    operator = Factors(of_kernel, of_image)
+    truth = operator.domain.randn(generator)
+    noise: Any = operator.codomain.randn(generator)
+    return Problem(operator(truth) + 0.1 * noise, operator)

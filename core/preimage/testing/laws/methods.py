@@ -11,7 +11,9 @@ from typing import Any, get_origin
 import pluggy
 from pydantic import BaseModel
 
+from preimage.nested import BIND, as_section, nested_parts
 from preimage.offers import members, offers
+from preimage.parts import Part
 from preimage.settings import Settings
 from preimage.testing.examples import Examined
 from preimage.testing.law import LawBroken, Laws, NotOffered
@@ -65,9 +67,19 @@ def settings_survive_json(subject: Examined) -> None:
     for given, _ in subject.own:
         if not isinstance(given, Settings):
             raise LawBroken(f"preimage_examples yields {type(given).__name__} where settings are wanted")
-        again = type(given).model_validate_json(given.model_dump_json())
+        again = type(given).model_validate_json(given.model_dump_json(), context=_binding(given))
         if again != given:
             raise LawBroken(f"{given!r} written to JSON and read again is {again!r}")
+
+
+def _binding(given: Settings) -> dict[str, Any]:
+    """The context of validation that binds sections inside settings to the parts that they were written from."""
+    written = [(part, as_section(part)) for part in nested_parts(given)]
+
+    def bind(kind: str, section: Any) -> Part:
+        return next(part for part, known in written if part.kind == kind and known == section)
+
+    return {BIND: bind}
 
 
 @METHODS.all
