@@ -16,7 +16,7 @@ from preimage.report.charts import converged, convergence
 from preimage.report.figures import unknown
 from preimage.report.markup import Markup, element, joined, table
 from preimage.report.run_file import run_file
-from preimage.report.tables import STAGES, stage_rows, summary_cells
+from preimage.report.tables import STAGES, stage_rows, summary_table
 from preimage.units import format_bytes
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
@@ -91,8 +91,8 @@ def _title(record: Mapping[str, Any]) -> str:
 
 
 def _summary(record: Mapping[str, Any]) -> Markup:
-    cells = summary_cells(record["summary"])
-    return table([title for title, _ in cells], [[text for _, text in cells]], named=False)
+    titles, rows = summary_table(record["summary"])
+    return table(titles, rows, named=len(rows) > 1)
 
 
 def _estimates(

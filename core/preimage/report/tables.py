@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from preimage.metrics import METRICS
 from preimage.units import format_bytes, format_seconds
 from preimage.volumes.plan import Plan, StagePlan
 from preimage.volumes.planner import PROCESS
@@ -26,9 +27,38 @@ STAGES = ("stage", "does", "block", "blocks", "memory", "reads", "writes")
 """Titles of a plan's table."""
 
 
-def summary_cells(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Title and text of every number that a run has."""
-    return [(title, write(summary[name])) for name, (title, write) in SUMMARY.items() if name in summary]
+def of_unknown(name: str) -> tuple[str, str]:
+    """What a number of a summary is, and of which unknown: `psnr_image` is the `psnr` of the `image`.
+
+    The second is empty for a run of one unknown; both are for what has no title.
+    """
+    base = next((base for base in SUMMARY if name == base or name.startswith(f"{base}_")), "")
+    return base, name.removeprefix(base).removeprefix("_") if base else ""
+
+
+def summary_table(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows: of one unknown a row; of several one each, the first with the numbers of the run as a whole."""
+    metrics = [metric.name for metric in METRICS]
+    rows: dict[str, dict[str, str]] = {}
+    of_run: dict[str, str] = {}
+    for name, value in summary.items():
+        base, unknown = of_unknown(name)
+        if base:
+            row = rows.setdefault(unknown, {}) if base in metrics else of_run
+            row[base] = SUMMARY[base][1](value)
+    first = next(iter(rows.values()), None)
+    if first is None:
+        rows[""] = of_run
+    else:
+        first |= of_run
+    shown = [base for base in SUMMARY if any(base in row for row in rows.values())]
+    titles, cells = (
+        [SUMMARY[base][0] for base in shown],
+        [[row.get(base, "") for base in shown] for row in rows.values()],
+    )
+    if "" in rows:
+        return titles, cells
+    return ["unknown", *titles], [[unknown, *row] for unknown, row in zip(rows, cells, strict=True)]
 
 
 def stage_rows(plan: Plan) -> list[tuple[str, ...]]:

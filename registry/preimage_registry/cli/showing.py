@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from preimage.report import report_path
-from preimage.report.tables import STAGES, stage_rows, summary_cells
+from preimage.report.tables import STAGES, stage_rows, summary_table
 from preimage.units import format_bytes
 from preimage.volumes.driver import Run
 from preimage_registry.cli.table import show_table
@@ -29,8 +29,7 @@ def show_plan(run: Run) -> None:
 
 def show_summary(record: Mapping[str, Any]) -> None:
     """Print the numbers of a finished run, and where its report is."""
-    cells = summary_cells(record["summary"])
-    show_titled([title for title, _ in cells], [[text for _, text in cells]])
+    show_titled(*summary_table(record["summary"]))
     report = report_path(Path(record["recipe"]["output"]["path"])).resolve()
     if report.exists():
         typer.echo(f"report: {report.relative_to(Path.cwd()) if report.is_relative_to(Path.cwd()) else report}")

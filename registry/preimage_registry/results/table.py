@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preimage.report.tables import SUMMARY
+from preimage.report.tables import SUMMARY, of_unknown
 from preimage_registry.results.compared import Compared
 
 ALWAYS = ("prior", "solver")
@@ -40,7 +40,7 @@ def comparison(runs: Sequence[Compared]) -> Table:
     numbers = {name: [run.summary.get(name) for run in runs] for name in _numbers([run.summary for run in runs])}
     written = {
         " ".join(filter(None, [SUMMARY[base][0], unknown])): [_number(base, value) for value in values]
-        for (base, unknown), values in ((_split(name), values) for name, values in numbers.items())
+        for (base, unknown), values in ((of_unknown(name), values) for name, values in numbers.items())
     }
     shown = {"run": [run.name for run in runs], **methods, **settings, **written}
     first = len(shown) - len(written)
@@ -50,15 +50,9 @@ def comparison(runs: Sequence[Compared]) -> Table:
 
 def _numbers(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of the numbers that any run has, those of each unknown side by side."""
-    names = dict.fromkeys(name for summary in summaries for name in summary if _split(name)[0])
+    names = dict.fromkeys(name for summary in summaries for name in summary if of_unknown(name)[0])
     order = [*SUMMARY]
-    return sorted(names, key=lambda name: order.index(_split(name)[0]))
-
-
-def _split(name: str) -> tuple[str, str]:
-    """What a number is, and of which unknown where there are several: `psnr_image` is the PSNR of the image."""
-    base = next((base for base in SUMMARY if name == base or name.startswith(f"{base}_")), "")
-    return base, name.removeprefix(base).removeprefix("_")
+    return sorted(names, key=lambda name: order.index(of_unknown(name)[0]))
 
 
 def _number(base: str, value: Any) -> str:
@@ -79,7 +73,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _best(name: str, values: Sequence[float | None]) -> list[int]:
     """Which are best; none where all are the same."""
     known = [value for value in values if value is not None and not math.isnan(value)]
-    base, _ = _split(name)
+    base, _ = of_unknown(name)
     if base not in BEST or len(set(known)) < 2:
         return []
     wanted = BEST[base](known)
