@@ -36,5 +36,6 @@ bench: setup  ## Measure side by side with the peers
 	$(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
-docs: setup  ## Run every code block of the README and the guides
+docs: setup  ## Write the catalogue of methods, and run every code block of the README and the guides
+	$(BIN)/python -m preimage_registry.catalogue docs/catalogue.md
 	$(BIN)/python -m pytest tests/docs

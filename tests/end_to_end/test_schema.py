@@ -62,7 +62,7 @@ def install(project, folder, monkeypatch):
 
 
 def test_there_are_examples():
-    assert len(RUN_FILES) > len(OUTSIDE)
+    assert len(RUN_FILES) > len(OUTSIDE) > 0
 
 
 @examples

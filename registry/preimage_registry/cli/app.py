@@ -13,6 +13,7 @@ from preimage_registry.cli.compare import compare
 from preimage_registry.cli.describe import describe
 from preimage_registry.cli.doctor import doctor
 from preimage_registry.cli.list import list_methods
+from preimage_registry.cli.new import new
 from preimage_registry.cli.reproduce import reproduce
 from preimage_registry.cli.run import run
 from preimage_registry.cli.schema import schema
@@ -56,4 +57,5 @@ app.command("status")(status)
 app.command("compare")(compare)
 app.command("reproduce")(reproduce)
 app.command("check")(check)
+app.add_typer(new, name="new")
 app.command("doctor")(doctor)

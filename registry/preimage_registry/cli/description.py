@@ -31,7 +31,7 @@ def show(method: Method, registry: Registry) -> None:
         show_table(Row._fields, rows)
     else:
         typer.echo("It has no settings.")
-    for title, lines in _sections(plugin, registry):
+    for title, lines in sections_of(plugin, registry):
         typer.echo(f"\n{title}:")
         for line in lines:
             typer.echo(f"  {line}".rstrip())
@@ -39,7 +39,8 @@ def show(method: Method, registry: Registry) -> None:
     typer.echo(f"\nIn a run file:\n\n{section_to_paste(heading, method.name, plugin.settings)}")
 
 
-def _sections(plugin: Plugin, registry: Registry) -> Iterator[tuple[str, list[str]]]:
+def sections_of(plugin: Plugin, registry: Registry) -> Iterator[tuple[str, list[str]]]:
+    """What is said of a method beside its settings: titles with their lines."""
     made = " or ".join(getattr(member, "__name__", str(member)) for member in members(plugin.declared))
     offered = [
         f"{capability.__name__}{_who(plugin.declared, capability)}: {summary(capability)}"

@@ -1,0 +1,1 @@
+"""Coded exposure. Import no method here: they are listed without being imported."""
