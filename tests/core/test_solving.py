@@ -84,6 +84,19 @@ def test_a_converged_element_of_a_batch_is_frozen_where_it_would_stop_alone():
     assert torch.isfinite(batched.x.abs()).all()
 
 
+def test_a_stop_that_is_given_is_known_to_the_steps_and_changes_no_solver():
+    class Curious(NoisyDescent):
+        def step(self, problem, state):
+            seen.append(self.stop)
+            return super().step(problem, state)
+
+    seen, solver = [], Curious()
+    before = solver.stop
+    solve(solver, problem(), Stop(2, tolerance=1e-30))
+    assert seen == [Stop(2, tolerance=1e-30)] * 2
+    assert solver.stop == before
+
+
 def test_start_is_zero_for_linear_operators_and_a_clone_of_x0():
     p = problem((2,))
     assert not initial_estimate(p).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,7 +32,7 @@ def solve(
 
     Parameters
     ----------
-    stop : overrides the solver's own.
+    stop : overrides the solver's own, also for what its steps look at.
     state : go on from here; it may be consumed.
     x0 : where to start if there is no state.
 
@@ -42,7 +43,10 @@ def solve(
     lacks = unmet(solver.needs, problem.operator, problem.priors, problem.likelihood)
     if lacks:
         raise CapabilityError(f"{type(solver).__name__} cannot solve this: {'; '.join(lacks)}")
-    stop = stop or solver.stop
+    if stop is not None:
+        solver = copy.copy(solver)
+        solver.stop = stop
+    stop = solver.stop
     observers = tuple(observers)
     with torch.no_grad():
         state = solver.start(problem, x0) if state is None else state

@@ -1,4 +1,4 @@
-"""Objects recovered by gradient descent, where a solver of that name is installed."""
+"""Objects recovered from amplitudes and counts: the physics of one pack, and the solver of another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch import Tensor
 
 import preimage
 from preimage import Gaussian, Problem, Stop
-from preimage.errors import PluginError
 from preimage.operators import LinearOperator
 from preimage.randomness import Draw
 from preimage.space import Space
@@ -23,17 +22,8 @@ from preimage_optics import Amplitude, Poisson, phase_retrieval
 N = 64
 
 
-@pytest.fixture
-def descend() -> Any:
-    """Makes a solver; packs know each other by name alone."""
-
-    def make(**settings: Any) -> Any:
-        try:
-            return preimage.make("solver.gradient-descent", **settings)
-        except PluginError as error:
-            pytest.skip(str(error))
-
-    return make
+def descend(**settings: Any) -> Any:
+    return preimage.make("solver.gradient-descent", **settings)
 
 
 def coded_diffraction(seed: int, power: int, n_patterns: int = 6) -> tuple[Problem, Tensor]:
@@ -54,7 +44,7 @@ def aligned_error(x: Tensor, truth: Tensor) -> float:
 
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("seed", range(10))
-def test_six_coded_patterns_tell_a_complex_object(descend, seed, power):
+def test_six_coded_patterns_tell_a_complex_object(seed, power):
     """Amplitude flow (power 1) and Wirtinger flow (power 2), with steps in no unit of the problem's."""
     problem, truth = coded_diffraction(seed, power)
     reached = []
@@ -68,12 +58,12 @@ def test_six_coded_patterns_tell_a_complex_object(descend, seed, power):
     assert reached[0] > 0.1  # it was not there from the start
 
 
-def test_one_pattern_does_not(descend):
+def test_one_pattern_does_not():
     problem, truth = coded_diffraction(0, 1, n_patterns=1)
     assert aligned_error(preimage.solve(descend(), problem, Stop(200)).x, truth) > 0.5
 
 
-def test_a_magnitude_may_be_the_operators_or_the_likelihoods(descend):
+def test_a_magnitude_may_be_the_operators_or_the_likelihoods():
     """½‖|Bx| − y‖² is one objective, whether |·| belongs to A or to ℓ, and every step is the same."""
     problem, _ = coded_diffraction(0, 1)
     start = problem.operator.initial(problem.y)
@@ -83,7 +73,7 @@ def test_a_magnitude_may_be_the_operators_or_the_likelihoods(descend):
     torch.testing.assert_close(*found, rtol=0, atol=1e-12)  # rounding, grown over twenty steps
 
 
-def test_recovery_ends_where_the_noise_does(descend):
+def test_recovery_ends_where_the_noise_does():
     """At 2σ/√(L − 2) a pixel: what least squares leave of 2N² real unknowns in L N² amplitudes.
 
     An amplitude sees one of two parts of the field, so that JᵀJ is L/2 on average; were J a matrix of independent
@@ -97,7 +87,7 @@ def test_recovery_ends_where_the_noise_does(descend):
     assert error == pytest.approx(2 * sigma / (6 - 2) ** 0.5, rel=0.1)
 
 
-def test_counts_are_explained_best_by_their_own_likelihood(descend):
+def test_counts_are_explained_best_by_their_own_likelihood():
     """A hundred photons for a unit of intensity: √counts have a standard deviation of ½, amplitudes one of 0.05."""
     problem, truth = coded_diffraction(2, 2)
     poisson = Poisson(gain=100.0, background=0.01)
@@ -140,7 +130,7 @@ class Ridge:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_the_best_explanation_of_counts_is_that_of_a_convex_solver(descend, weight):
+def test_the_best_explanation_of_counts_is_that_of_a_convex_solver(weight):
     """Maximum likelihood, and with a quadratic prior maximum a posteriori, against an interior-point method."""
     random = np.random.default_rng(0)
     matrix, truth = random.random((30, 8)), 1 + random.random(8)
