@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -44,8 +43,7 @@ def solve(
     if lacks:
         raise CapabilityError(f"{type(solver).__name__} cannot solve this: {'; '.join(lacks)}")
     if stop is not None:
-        solver = copy.copy(solver)
-        solver.stop = stop
+        solver = solver.with_stop(stop)
     stop = solver.stop
     observers = tuple(observers)
     with torch.no_grad():

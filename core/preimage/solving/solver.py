@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -59,6 +60,12 @@ class Solver(Protocol):
     def objective(self, problem: Problem, x: Any, predicted: Any = None) -> Tensor:
         """What it minimises, (*batch,): the problem's objective unless its settings add to that."""
         return problem.objective(x, predicted)
+
+    def with_stop(self, stop: Stop) -> Self:
+        """A copy that ends elsewhere: `solve` is given another end, and a step may look at it."""
+        other = copy.copy(self)
+        other.stop = stop
+        return other
 
     def result_space(self, problem: Problem) -> AnySpace:
         """The space of the result: the operator's domain unless the solver says otherwise."""

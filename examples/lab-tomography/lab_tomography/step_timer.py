@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from preimage import Problem, State, hookimpl
+from preimage import Problem, State, Stop, hookimpl
 
 
 class Clock:
@@ -43,6 +43,10 @@ class TimedSolver:
     def __getattr__(self, name: str) -> Any:
         """What it has itself."""
         return getattr(self.solver, name)
+
+    def with_stop(self, stop: Stop) -> TimedSolver:
+        """A copy that ends elsewhere, timed by the same clock."""
+        return TimedSolver(self.solver.with_stop(stop), self.clock)
 
     def step(self, problem: Problem, state: State) -> State:
         """One iteration, timed."""
