@@ -1,7 +1,5 @@
 """Runs of the same data side by side."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 import xarray as xr
 import zarr
 from PIL import Image
+from support.terminal import shown_at_a_terminal
 
 import preimage
 from preimage_registry.results.compared import open_runs
@@ -193,18 +192,8 @@ def test_a_signal_is_drawn_as_a_curve(scan):
 
 
 def test_the_best_are_bold_at_a_terminal(three):
-    parent, child = os.openpty()
     command = [Path(sys.executable).with_name("preimage"), "compare", "out.zarr", "strong.zarr", "plain.zarr"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
-    subprocess.run(command, cwd=three.folder, stdout=child, check=True, env=environment)
-    os.close(child)
-    shown = b""
-    try:
-        while block := os.read(parent, 65536):
-            shown += block
-    except OSError:  # the other end is closed
-        pass
-    os.close(parent)
+    shown = shown_at_a_terminal(command, three.folder, TERM="xterm", COLUMNS="200")
     runs = open_runs([three.folder / f"{name}.zarr" for name in ("out", "strong", "plain")])
     best = max(run.summary["psnr"] for run in runs)
-    assert f"\x1b[1m{best:.2f} dB" in shown.decode()
+    assert f"\x1b[1m{best:.2f} dB" in shown

@@ -1,7 +1,6 @@
 """How far a run is, told to another shell."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from support.terminal import shown_at_a_terminal
 
 import preimage
 from preimage.volumes.lease import Lease
@@ -179,17 +179,8 @@ def test_watching_follows_to_the_end(scan):
 
 def test_it_is_told_in_one_place_at_a_terminal(scan):
     scan("run", "scan.toml")
-    parent, child = os.openpty()
-    subprocess.run([PREIMAGE, "status", "out.zarr", "--watch"], cwd=scan.folder, stdout=child, check=True)
-    os.close(child)
-    shown = b""
-    try:
-        while block := os.read(parent, 65536):
-            shown += block
-    except OSError:  # the other end is closed
-        pass
-    os.close(parent)
-    assert b"finished" in shown
+    shown = shown_at_a_terminal([PREIMAGE, "status", "out.zarr", "--watch"], scan.folder)
+    assert "finished" in shown
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.terminal import shown_at_a_terminal
 
 from preimage_registry.cli import main
 
@@ -234,17 +235,8 @@ def test_a_stop_by_the_keyboard_exits_with_130(here, base):
 
 
 def test_a_table_is_drawn_on_a_terminal_and_loses_nothing(here):
-    parent, child = os.openpty()
-    subprocess.run([*PREIMAGE, "list", "prior"], stdout=child, check=True, env={**os.environ, "COLUMNS": "40"})
-    os.close(child)
-    shown = b""
-    try:
-        while block := os.read(parent, 65536):
-            shown += block
-    except OSError:  # the other end is closed
-        pass
-    os.close(parent)
-    words = shown.decode().split()
+    shown = shown_at_a_terminal([*PREIMAGE, "list", "prior"], COLUMNS="40")
+    words = shown.split()
     assert {"kind", "name", "summary"} <= {word.strip("\x1b[0123456789m") for word in words}
     assert {"Few", "values", "are", "not", "zero."} <= set(words)
 
