@@ -52,7 +52,7 @@ class KspaceSampling(Movable):
         self._mask = arranged(mask, self.order)
         self._mask_from_zero = fft.ifftshift(self._mask, dim=self._undersampled) if undersampled else self._mask
         signs = self._mask_from_zero.to(torch.int8)
-        self._conjugating_mask = torch.stack([signs, -signs])  # of real and of imaginary parts
+        self._conjugating_mask = torch.stack([signs, -signs], -1)  # of real and of imaginary parts
 
     def _axes(self, dims: Sequence[str]) -> tuple[int, ...]:
         return tuple(self.dims.index(dim) - len(self.dims) for dim in dims)
@@ -97,8 +97,7 @@ class KspaceSampling(Movable):
         if not self._undersampled:
             return (images * cut(self._mask, slab)).conj_physical_()
         kspace = fft.fftn(images, dim=self._undersampled)
-        mask = torch.stack([cut(part, slab) for part in self._conjugating_mask], -1)
-        torch.view_as_real(kspace).mul_(mask)
+        torch.view_as_real(kspace).mul_(cut(self._conjugating_mask, (*slab, slice(None))))
         return fft.fftn(kspace, dim=self._undersampled, norm="forward")  # type: ignore[no-any-return]
 
     def solve_normal(self, images: Tensor, damping: float | Tensor) -> Tensor:

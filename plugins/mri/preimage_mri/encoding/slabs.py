@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-CACHE = 2 * 2**20
+CACHE = 5 * 2**19
 """Bytes of a slab on a CPU: with its inputs and its transform a few megabytes, which the caches of a core hold."""
 DEVICE_MEMORY = 256 * 2**20
 """Bytes of a slab on an accelerator: large enough to keep it busy, small beside its memory."""
