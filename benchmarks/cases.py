@@ -31,7 +31,7 @@ class Case:
     name : as the results call it.
     function : the name of each implementation's function.
     truth : which of the data its result is compared with.
-    repeats : how often it runs between two looks at the clock. A case of several runs once before, unmeasured.
+    repeats : how often it runs between two looks at the clock; once more before, unmeasured.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Case:
 
 
 CASES = (
-    Case("normal", "normal", truth="normal_of_truth", repeats=20),
+    Case("normal", "normal", truth="normal_of_truth", repeats=50),
     Case("cg-sense", "cg_sense"),
     Case("l1-wavelet-fista", "l1_wavelet_fista"),
 )

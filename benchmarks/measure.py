@@ -28,8 +28,7 @@ def measure(case: Case, implementation: Implementation, folder: Path) -> dict[st
     run = implementation(folder / PROBLEM)
     forget_the_past()
     before = memory("VmRSS")
-    if case.repeats > 1:
-        run()
+    run()  # the first time pages are touched and tables made, which takes up to a third longer, and varies as much
     cpu, wall = cpu_seconds(), time.perf_counter()
     for _ in range(case.repeats):
         estimate = None  # let go of the last one first

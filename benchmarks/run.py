@@ -69,7 +69,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", choices=cases, default=cases)
     parser.add_argument("--implementations", nargs="+", choices=list(IMPLEMENTATIONS), default=list(IMPLEMENTATIONS))
     parser.add_argument("--size", type=int, default=96, help="voxels along each dim, a multiple of 8 (default: 96)")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each process (default: all cores)")
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     options = parser.parse_args(arguments)

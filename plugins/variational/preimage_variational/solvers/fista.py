@@ -80,12 +80,13 @@ class Fista(Solver):
     def start(self, problem: Problem, x0: Any = None) -> FistaState:
         """From x0 or zero."""
         assert isinstance(problem.operator, LinearOperator)
+        data = problem.operator.adjoint(problem.y)  # first: it needs memory that the others then take
         x = initial_estimate(problem, x0)
         space: Any = problem.domain
         return FistaState(
             x=x,
             ahead=x.clone(),
-            data=problem.operator.adjoint(problem.y),
+            data=data,
             momentum=torch.ones_like(space.squared_norm(x)) if self.restart else 1.0,
         )
 
