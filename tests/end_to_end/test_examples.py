@@ -25,20 +25,26 @@ def run(file, output, *overrides):
     return result.attrs["preimage"]["summary"]
 
 
-@pytest.mark.parametrize(
-    ("acceleration", "at_least", "better"), [(2, 37.4, ["prior.1.weight=5e-5", "prior.1.levels=1"]), (4, 29.8, [])]
-)
-def test_seven_coil_brain(real_data, tmp_path, acceleration, at_least, better):
-    at = f"preparation.1.acceleration={acceleration}"
-    sense = run("brain-7ch.toml", tmp_path / "sense.zarr", at)
-    wavelet = run("brain-7ch-wavelet.toml", tmp_path / "wavelet.zarr", at, *better)
-    assert sense["psnr"] >= at_least  # measured independently, with the same protocol
-    assert wavelet["psnr"] > sense["psnr"]
+@pytest.mark.parametrize(("acceleration", "at_least"), [(2, 37.4), (4, 29.8)])
+def test_seven_coils_by_cg_sense(real_data, tmp_path, acceleration, at_least):
+    """As well as it was measured independently, with the same protocol."""
+    protocol = [f"preparation.1.acceleration={acceleration}", "solver.damping=1e-3"]
+    assert run("brain-7ch/cg-sense.toml", tmp_path / "sense.zarr", *protocol)["psnr"] >= at_least
+
+
+def test_seven_coils_by_four_priors(real_data, tmp_path):
+    names = ("cg-sense", "wavelet", "total-variation", "plug-and-play")
+    found = [run(f"brain-7ch/{name}.toml", tmp_path / f"{name}.zarr")["psnr"] for name in names]
+    assert found == sorted(found)
+    assert found[1] > found[0] + 1  # what is known of images is worth more than a damping
+    for weight in (3e-4, 1.5e-3):
+        other = run("brain-7ch/total-variation.toml", tmp_path / f"{weight}.zarr", f"prior.1.weight={weight}")
+        assert other["psnr"] < found[2]  # that of the file is between them
 
 
 def test_eight_coil_brain_is_judged_by_held_out_samples(real_data, tmp_path):
-    names = ("brain-8ch", "brain-8ch-cg-sense", "brain-8ch-zero-filled")
-    errors = [run(f"{name}.toml", tmp_path / f"{name}.zarr")["held_out_nmse"] for name in names]
+    names = ("wavelet", "cg-sense", "zero-filled")
+    errors = [run(f"brain-8ch/{name}.toml", tmp_path / f"{name}.zarr")["held_out_nmse"] for name in names]
     assert errors[0] < errors[1] < errors[2]
 
 

@@ -27,12 +27,13 @@ def shifted(shift, n_angles=60, n_pixels=128):
 
 
 @pytest.mark.parametrize("shift", [-5.0, -0.4, 0.0, 0.13, 3.7])
-def test_a_shift_is_found_from_projections_that_are_exact(shift):
-    """The centre of mass of averages over pixels errs by h²/12 of a change across a pixel: nothing but at edges."""
-    assert fitted(shifted(shift)) == pytest.approx(63.5 + shift, abs=0.01)
+def test_a_shift_is_found_from_projections_that_are_exact(shift, agreement):
+    reason = "pixels: averages over them shift a centre of mass by h²/12 of a change across one, at edges alone"
+    error = abs(fitted(shifted(shift)) - 63.5 - shift)
+    agreement("preparation.centre-of-rotation", "the axis that a scan was made with", error, 0.01, reason)
 
 
-def test_a_shift_is_found_from_noisy_projections_that_drift():
+def test_a_shift_is_found_from_noisy_projections_that_drift(agreement):
     """Errors are as large as the noise of the projections makes them, which passes linearly into the centre of mass."""
     random, n_runs, noise = np.random.default_rng(0), 40, 0.3
     errors, uncorrected = [], []
@@ -50,8 +51,13 @@ def test_a_shift_is_found_from_noisy_projections_that_drift():
     expected = of_mass * np.sqrt(np.linalg.inv(design.T @ design)[0, 0])
     assert expected < 0.03
     assert np.abs(errors).max() < 0.1
-    # The rms of 40 errors is known to 1 / √80 = 11 %: four times that, in either direction.
-    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(expected, rel=0.45)
+    agreement(
+        "preparation.centre-of-rotation",
+        "the error that noise makes, passed on linearly",
+        abs(np.sqrt(np.mean(np.square(errors))) / expected - 1),
+        0.45,
+        "relative: the rms of 40 errors is known to 1/√80 = 11 %, four times that",
+    )
     assert np.abs(uncorrected).min() > 0.1  # the drift does matter
 
 

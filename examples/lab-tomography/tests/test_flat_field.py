@@ -6,6 +6,7 @@ import torch
 import xarray as xr
 from preimage.errors import DataError, RunError
 from preimage.testing import PreparationLaws
+from preimage.testing.agreement import largest_error
 
 import lab_tomography.flat_field as flat_field
 from lab_tomography.flat_field import FlatField, interpolated
@@ -38,12 +39,13 @@ def corrected(dataset, smallest=1e-4):
     return FlatField(smallest, dataset).apply(dataset, xr.Dataset())
 
 
-def test_line_integrals_come_back_from_their_counts():
+def test_line_integrals_come_back_from_their_counts(agreement):
     after = corrected(counted().transpose("angle", "z", "detector", ...))
     assert after["measurement"].dims == ("angle", "z", "detector")
     assert set(after.variables) == {"measurement"}
     found = after["measurement"].transpose("z", "angle", "detector").values
-    np.testing.assert_allclose(found, LINE_INTEGRALS, rtol=0, atol=1e-13)  # rounding, some ε · counts / signal
+    error, reason = largest_error(found, LINE_INTEGRALS), "rounding: some ε · counts / signal"
+    agreement("preparation.flat-field", "the line integrals that counts were made of", error, 1e-13, reason)
 
 
 def test_integer_counts_become_single_precision_within_a_count():
@@ -83,14 +85,15 @@ def test_a_row_without_any_usable_pixel_is_an_error():
         corrected(dataset)
 
 
-def test_interpolation_is_numpys_in_every_row():
+def test_interpolation_is_numpys_in_every_row(agreement):
     generator = torch.Generator().manual_seed(0)
     values = torch.rand(50, 12, generator=generator, dtype=torch.float64)
     good = torch.rand(50, 12, generator=generator) < 0.4
     good[:, 5] |= ~good.any(-1)
     found = interpolated(values, good)
     for row, mask, result in zip(values.numpy(), good.numpy(), found.numpy(), strict=True):
-        np.testing.assert_allclose(result, np.interp(np.arange(12), np.flatnonzero(mask), row[mask]), atol=1e-15)
+        error = largest_error(result, np.interp(np.arange(12), np.flatnonzero(mask), row[mask]))
+        agreement("preparation.flat-field", "NumPy's interp", error, 1e-15, "values below 1, rounded: 4 ε")
 
 
 @pytest.mark.parametrize(
