@@ -11,6 +11,7 @@ import torch
 from preimage.priors import Denoiser
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, solve
+from preimage.testing.agreement import largest_error
 from preimage.testing.toys import Rows
 
 from .conftest import random
@@ -43,15 +44,15 @@ def case(request, gaussian):
     return Problem(y, Rows(matrix[None]), priors=(prior,)), x, residual @ (matrix @ k).conj()
 
 
-def test_the_guidance_is_the_closed_form(case):
-    """To rounding: products of matrices of eight numbers."""
+def test_the_guidance_is_the_closed_form(case, agreement):
     problem, x, gradient = case
     state = solve(DpsStep(), problem, x0=x)
-    torch.testing.assert_close(state.x, x - LENGTH * gradient, rtol=1e-12, atol=1e-12)
+    error, reason = largest_error(state.x, x - LENGTH * gradient), "products of matrices of eight numbers, rounded"
+    agreement("DPS, of the tests", "the step's closed form for a Gaussian prior", error, 1e-12, reason)
     assert not state.x.requires_grad
 
 
-def test_with_gradients_on_the_step_is_the_same_and_can_be_differentiated(case):
+def test_with_gradients_on_the_step_is_the_same_and_can_be_differentiated(case, agreement):
     problem, x, _ = case
     quiet = solve(DpsStep(), problem, x0=x).x
     start = State(x=x.clone().requires_grad_())
@@ -61,4 +62,6 @@ def test_with_gradients_on_the_step_is_the_same_and_can_be_differentiated(case):
     hessian = problem.operator.matrices[0] @ problem.priors[0].gain(SIGMA)
     # The step is affine: x ↦ x − length · BᴴB x + constant, and so is its derivative.
     expected = 2 * (quiet - LENGTH * quiet @ (hessian.mH @ hessian).mT)
-    torch.testing.assert_close(through, expected, rtol=1e-12, atol=1e-12)
+    error = largest_error(through, expected) / float(expected.abs().max())
+    reason = "of the largest: products of matrices of eight numbers, rounded"
+    agreement("DPS, of the tests", "the closed form of a gradient through the step", error, 1e-12, reason)
