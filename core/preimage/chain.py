@@ -11,11 +11,13 @@ import xarray as xr
 
 from preimage.data import tensor
 from preimage.errors import DataError, RunError
+from preimage.likelihoods import data_space
 from preimage.parts import Part
 from preimage.problem import Problem
 from preimage.run_settings import SimulateSettings
 from preimage.solving import Solver
 from preimage.space import AnySpace, ProductSpace
+from preimage.unknowns import unknown
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ class Chain:
         """
         scalars = scalars or {}
         operator = self.operator.make(dataset=dataset, shared=shared)
-        y = read_measurement(dataset, operator.codomain, masked=honours_mask(self.operator))
         likelihood = self.likelihood.make(dataset=dataset)
+        space = data_space(likelihood, operator.codomain)
+        y = read_measurement(dataset, space, masked=honours_mask(self.operator))
         if normalise:
             y = y * (1 / scalars["scale"])
             likelihood = rescaled(likelihood, 1 / scalars["scale"])
@@ -87,18 +90,8 @@ def honours_mask(operator: Part) -> bool:
     return "mask" in operator.requires or "mask" in operator.uses
 
 
-def unknown(domain: AnySpace, on: str | None) -> AnySpace:
-    """The space of the unknown that a prior is for."""
-    if on is None:
-        return domain
-    if not isinstance(domain, ProductSpace) or on not in domain:
-        names = ", ".join(domain) if isinstance(domain, ProductSpace) else "only one, without a name"
-        raise DataError(f"a prior is on the unknown {on!r}: the operator's unknowns are {names}")
-    return domain[on]
-
-
-def read_measurement(dataset: xr.Dataset, codomain: AnySpace, *, masked: bool = False) -> Any:
-    """The measurement as an element of the codomain.
+def read_measurement(dataset: xr.Dataset, space: AnySpace, *, masked: bool = False) -> Any:
+    """The measurement as an element of the space of the data.
 
     Parameters
     ----------
@@ -106,26 +99,26 @@ def read_measurement(dataset: xr.Dataset, codomain: AnySpace, *, masked: bool = 
 
     Raises
     ------
-    DataError : it is missing, or its dims, shape or dtype are not the operator's.
+    DataError : it is missing, or its dims, shape or dtype are not those of the space.
     RunError : some of it is not finite.
     """
-    if isinstance(codomain, ProductSpace):
+    if isinstance(space, ProductSpace):
         raise DataError("this operator's data have several parts; a dataset has one measurement")
-    y = tensor(dataset, "measurement", codomain.dims)
-    if masked and "mask" in dataset.variables and set(dataset["mask"].dims) <= set(codomain.dims):
-        y = torch.where(read_mask(dataset, "mask", codomain.dims), y, 0)
+    y = tensor(dataset, "measurement", space.dims)
+    if masked and "mask" in dataset.variables and set(dataset["mask"].dims) <= set(space.dims):
+        y = torch.where(read_mask(dataset, "mask", space.dims), y, 0)
     if masked and "held_out" in dataset.variables:
-        y = torch.where(read_mask(dataset, "held_out", codomain.dims), 0, y)
+        y = torch.where(read_mask(dataset, "held_out", space.dims), 0, y)
     finite = torch.isfinite(torch.view_as_real(y) if y.is_complex() else y)
     if not bool(finite.all()):
         bad = ~finite.all(-1) if y.is_complex() else ~finite
-        first = dict(zip(codomain.dims, (int(i) for i in bad.nonzero()[0]), strict=True))
+        first = dict(zip(space.dims, (int(i) for i in bad.nonzero()[0]), strict=True))
         cure = "mask them out, or mend the data" if masked else "mend the data"
         raise RunError(
             f"the measurement has {int(bad.sum())} values that are not finite, "
             f"the first in this block at {first}: {cure}"
         )
-    return codomain.check(y)
+    return space.check(y)
 
 
 def read_mask(dataset: xr.Dataset, name: str, dims: tuple[str, ...]) -> torch.Tensor:

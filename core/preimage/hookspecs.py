@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping, Sequence
     from pathlib import Path
 
     import xarray
@@ -100,6 +100,14 @@ def preimage_spaces(  # type: ignore[empty-body]
     settings: Settings, dataset: xarray.Dataset
 ) -> tuple[Space | ProductSpace, Space | ProductSpace]:
     """The operator's domain and codomain for the dataset, from its headers."""
+
+
+@hookspec(firstresult=True)
+def preimage_unknowns(settings: Settings) -> Sequence[str]:  # type: ignore[empty-body]
+    """Names of the unknowns of an operator that has several, from its settings alone.
+
+    So that a run file is checked without data: an operator that does not say has one unknown, without a name.
+    """
 
 
 @hookspec(firstresult=True)

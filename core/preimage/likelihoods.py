@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from preimage.offers import members
 from preimage.randomness import Draw
-from preimage.space import leaves
+from preimage.space import AnySpace, leaves
 
 
 class Likelihood(Protocol):
@@ -18,6 +19,11 @@ class Likelihood(Protocol):
     Values are summed over everything, batch dims included: batch elements are independent, so gradients
     do not mix. A ℓ that is not normalised, such as one that a variance is not divided into, says by `std` or
     `dispersion` φ that its density is exp(−ℓ/φ).
+
+    What data are and where they come from, if not u itself with noise, it says by more than is asked of all:
+    `phaseless = True` where it does not see the phase of u, so that data are real numbers whatever u is (see
+    `data_space`); a method `expected(u)` where the mean of the data is not u; a method `initial(operator, y, seed)`
+    where 0 is no point from which to fit a linear operator's data, as ∇ℓ is 0 there.
     """
 
     scale_equivariant: bool
@@ -57,8 +63,7 @@ class Gaussian:
 
     def value(self, u: Any, y: Any) -> Tensor:
         """½‖u − y‖²."""
-        parts = [(a - b).abs().square().sum() for a, b in zip(leaves(u), leaves(y), strict=True)]
-        return 0.5 * torch.stack(parts).sum()
+        return 0.5 * torch.stack([_energy(a - b) for a, b in zip(leaves(u), leaves(y), strict=True)]).sum()
 
     def grad(self, u: Any, y: Any) -> Any:
         """U − y."""
@@ -77,3 +82,29 @@ class Gaussian:
     def rescaled(self, factor: float) -> Gaussian:
         """The likelihood of data multiplied by `factor`."""
         return self if self.std is None else Gaussian(self.std * factor)
+
+
+def _energy(difference: Tensor) -> Tensor:
+    """‖difference‖², in its own memory where no gradient is recorded."""
+    real = torch.view_as_real(difference) if difference.is_complex() else difference
+    return (real.square() if torch.is_grad_enabled() else real.square_()).sum()
+
+
+def is_phaseless(likelihood: Any) -> bool:
+    """Whether a likelihood, or every one that a declared type allows, does not see the phase of u."""
+    return all(getattr(one, "phaseless", False) for one in members(likelihood))
+
+
+def data_space(likelihood: Any, codomain: AnySpace) -> AnySpace:
+    """The space of y: the operator's codomain, in real numbers under a likelihood that sees no phase.
+
+    Parameters
+    ----------
+    likelihood : itself, or the declared type of its factory.
+    """
+    return codomain.real if is_phaseless(likelihood) else codomain
+
+
+def expected(likelihood: Any, u: Any) -> Any:
+    """The mean of the data at u: u itself, unless the likelihood says otherwise."""
+    return likelihood.expected(u) if hasattr(likelihood, "expected") else u

@@ -10,10 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preimage.likelihoods import Gaussian, Likelihood
+from preimage.errors import CapabilityError
+from preimage.likelihoods import Gaussian, Likelihood, expected, is_phaseless
 from preimage.movable import moved
-from preimage.operators import Operator
+from preimage.offers import offers
+from preimage.operators import LinearOperator, Operator
+from preimage.operators.base import Ambiguity
+from preimage.priors import Differentiable
 from preimage.space import AnySpace, Blocks, Element, leaves
+from preimage.unknowns import unknown
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,17 @@ class Problem:
 
     Attributes
     ----------
-    y : measurement, (*batch, *codomain).
+    y : measurement, (*batch, *codomain); of real numbers under a likelihood that sees no phase.
     operator : A.
     likelihood : ℓ.
     priors : the R, with their weights inside.
     on : for each prior the name of the unknown that it is for; None where there is only one.
     scalars : numbers of the whole run, such as `norm`, that blocks must agree on.
     seed : the key of this problem's random numbers.
+
+    Raises
+    ------
+    DataError : a prior is on an unknown that is not there.
     """
 
     y: Any
@@ -43,6 +52,8 @@ class Problem:
         """Give every prior an entry in `on`."""
         if not self.on:
             object.__setattr__(self, "on", (None,) * len(self.priors))
+        for on in self.on:
+            unknown(self.domain, on)
 
     @property
     def domain(self) -> AnySpace:
@@ -59,6 +70,14 @@ class Problem:
         """Where the data lie."""
         return leaves(self.y)[0].device
 
+    @property
+    def ambiguity(self) -> Ambiguity:
+        """What leaves the data as they are: of the operator, and of a linear one the phase that no likelihood sees."""
+        operator = self.operator
+        if not isinstance(operator, LinearOperator) or not is_phaseless(self.likelihood):
+            return operator.ambiguity
+        return operator.ambiguity | {"phase" if self.domain.is_complex and operator.complex_linear else "sign"}
+
     def zeros(self, space: AnySpace | None = None) -> Any:
         """The zero of the domain, or of another space, with the batch and device of the data."""
         return (space or self.domain).zeros(self.batch, self.device)
@@ -67,6 +86,30 @@ class Problem:
         """The gradient of ℓ(A(x), y): J(x)ᴴ ∇ℓ."""
         predicted, pull = self.operator.pullback(x)
         return pull(self.likelihood.grad(predicted, self.y))
+
+    def gradient(self, x: Any) -> Any:
+        """The gradient of ℓ(A(x), y) + Σ R(x).
+
+        Raises
+        ------
+        CapabilityError : a prior is not `Differentiable`.
+        """
+        total = self.data_gradient(x)
+        for prior, on in zip(self.priors, self.on, strict=True):
+            smooth = offers(prior, Differentiable)
+            if smooth is None:
+                raise CapabilityError(f"the prior {type(prior).__name__} has no gradient: it is no Differentiable")
+            if on is None:
+                total = total + smooth.grad(x)
+            else:
+                total = Blocks({**total, on: total[on] + smooth.grad(x[on])})
+        return total
+
+    def backprojection(self) -> Any:
+        """Aᴴy of a linear operator; of real data of a complex codomain, such as magnitudes, at the phase 0."""
+        assert isinstance(self.operator, LinearOperator)
+        y = self.y + self.zeros(self.operator.codomain) if is_phaseless(self.likelihood) else self.y
+        return self.operator.adjoint(y)
 
     def objective(self, x: Any, predicted: Any = None) -> Tensor:
         """ℓ(A(x), y) + Σ R(x), shape (*batch,); `predicted` is A(x) where it is known already.
@@ -80,11 +123,15 @@ class Problem:
         ]
         return torch.stack(values).reshape(self.batch)
 
-    def residual(self, x: Any, predicted: Any = None) -> Tensor:
-        """‖A(x) − y‖ / ‖y‖, shape (*batch,)."""
+    def misfit(self, x: Any, predicted: Any = None) -> Any:
+        """E[y|x] − y: what the data should be for this x, less the data; under Gaussian noise A(x) − y."""
         predicted = self.operator(x) if predicted is None else predicted
+        return expected(self.likelihood, predicted) - self.y
+
+    def residual(self, x: Any, predicted: Any = None) -> Tensor:
+        """‖E[y|x] − y‖ / ‖y‖, shape (*batch,)."""
         codomain: Any = self.operator.codomain
-        misfit2: Tensor = codomain.squared_norm(predicted - self.y).reshape(self.batch)
+        misfit2: Tensor = codomain.squared_norm(self.misfit(x, predicted)).reshape(self.batch)
         data2: Tensor = codomain.squared_norm(self.y).reshape(self.batch)
         return (misfit2 / data2.clamp_min(torch.finfo(data2.dtype).tiny)).sqrt()
 

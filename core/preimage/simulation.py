@@ -12,6 +12,7 @@ import xarray as xr
 
 from preimage.data import ORIGIN, WHOLE, Preparation, header, tensor, variable
 from preimage.errors import DataError
+from preimage.likelihoods import data_space
 from preimage.parts import Part
 from preimage.randomness import Draw, derive_seed
 from preimage.run_settings import SimulateSettings
@@ -89,9 +90,10 @@ class Simulation(Preparation):
                 f"operator {self.operator.name} is applied to {', '.join(domain.dims)}; "
                 f"the truth has {', '.join(map(str, truth.dims))}"
             )
-        dtype = np.dtype(str(codomain.dtype).removeprefix("torch."))
+        data: Any = data_space(self.likelihood.declared, codomain)
+        dtype = np.dtype(str(data.dtype).removeprefix("torch."))
         return dataset.assign(
-            measurement=header(codomain.dims, codomain.shape, dtype),
+            measurement=header(data.dims, data.shape, dtype),
             noise_std=xr.Variable((), np.float64(self.settings.noise), {"small": True}),
         )
 

@@ -93,9 +93,12 @@ def owned_add(y: Any, x: Any, alpha: Factor) -> Any:
         return Blocks({name: owned_add(part, x[name], _factor_for(part, name, alpha)) for name, part in y.items()})
     if torch.is_grad_enabled():
         return y + alpha * x
-    if isinstance(alpha, Tensor):
-        return y.addcmul_(x, alpha.to(y.dtype))
-    return y.add_(x, alpha=alpha)
+    if not isinstance(alpha, Tensor):
+        return y.add_(x, alpha=alpha)
+    if _is_real_scaling(y, x, alpha):
+        torch.view_as_real(y).addcmul_(*_as_real(x, alpha))
+        return y
+    return y.addcmul_(x, alpha.to(y.dtype))
 
 
 def owned_aypx(y: Any, x: Any, alpha: Factor) -> Any:
@@ -104,9 +107,23 @@ def owned_aypx(y: Any, x: Any, alpha: Factor) -> Any:
         return Blocks({name: owned_aypx(part, x[name], _factor_for(part, name, alpha)) for name, part in y.items()})
     if torch.is_grad_enabled():
         return x + y * alpha
-    if isinstance(alpha, Tensor):
-        return torch.addcmul(x, y, alpha.to(y.dtype), out=y)
-    return torch.add(x, y, alpha=alpha, out=y)
+    if not isinstance(alpha, Tensor):
+        return torch.add(x, y, alpha=alpha, out=y)
+    if _is_real_scaling(y, x, alpha):
+        whole, factor = _as_real(x, alpha)
+        torch.addcmul(whole, torch.view_as_real(y), factor, out=torch.view_as_real(y))
+        return y
+    return torch.addcmul(x, y, alpha.to(y.dtype), out=y)
+
+
+def _is_real_scaling(y: Tensor, x: Tensor, alpha: Tensor) -> bool:
+    """Whether real and imaginary parts may be treated as so many real numbers: half the work, up to twice as fast."""
+    return y.is_complex() and x.dtype == y.dtype and not alpha.is_complex() and not y.is_conj()
+
+
+def _as_real(x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """A complex tensor and a real factor of it, over the numbers of which it is made."""
+    return torch.view_as_real(x.resolve_conj()), alpha.to(x.dtype.to_real()).unsqueeze(-1)
 
 
 def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -156,6 +173,11 @@ class Space:
     def is_complex(self) -> bool:
         """Whether elements are complex."""
         return self.dtype.is_complex
+
+    @property
+    def real(self) -> Space:
+        """The same dims in real numbers of the same precision."""
+        return Space(self.dims, self.shape, self.dtype.to_real())
 
     def with_dtype(self, dtype: torch.dtype) -> Space:
         """The same dims in the precision of `dtype`; complex stays complex and real stays real."""
@@ -254,6 +276,11 @@ class ProductSpace(Mapping[str, Space]):
     def sizes(self) -> dict[str, int]:
         """Length of each dim of each part; a dim that several parts have is named once."""
         return {dim: n for space in self.values() for dim, n in space.sizes.items()}
+
+    @property
+    def real(self) -> ProductSpace:
+        """The same spaces in real numbers."""
+        return ProductSpace(**{name: space.real for name, space in self.items()})
 
     def with_dtype(self, dtype: torch.dtype) -> ProductSpace:
         """The same spaces in the precision of `dtype`."""

@@ -137,6 +137,31 @@ def test_owned_aypx_scales_blocks_by_batch():
     torch.testing.assert_close(found["kernel"], expected)
 
 
+REAL = torch.tensor([[[2.0]], [[-1.0]]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("form", [lambda x: x, torch.Tensor.conj, lambda x: x.mT.contiguous().mT])
+@pytest.mark.parametrize(
+    ("dtype", "alpha"),
+    [
+        (torch.complex64, REAL),
+        (torch.complex128, REAL),
+        (torch.complex128, REAL.float()),
+        (torch.complex128, REAL * (1 + 2j)),
+        (torch.complex128, torch.tensor(0.3, dtype=torch.float64)),
+        (torch.float64, REAL),
+    ],
+)
+def test_owned_operations_are_their_formulas_for_every_factor_and_layout(dtype, alpha, form):
+    space = SPACE if dtype.is_complex else Space(SPACE.dims, SPACE.shape, torch.float64)
+    y, x = (form(space.randn(torch.Generator().manual_seed(seed), (2,)).to(dtype)) for seed in (0, 1))
+    sums = owned_add(y.clone(), x, alpha), owned_aypx(form(y.clone()), x, alpha)
+    with torch.no_grad():
+        found = owned_add(y.clone(), x, alpha), owned_aypx(form(y.clone()), x, alpha)
+    for one, other in zip(sums, found, strict=True):
+        torch.testing.assert_close(other, one.to(dtype))
+
+
 def test_safe_divide_is_zero_where_nothing_is_left_and_so_is_its_gradient():
     a = torch.tensor([0.0, 1.0], requires_grad=True)
     b = torch.tensor([0.0, 2.0], requires_grad=True)
@@ -145,6 +170,11 @@ def test_safe_divide_is_zero_where_nothing_is_left_and_so_is_its_gradient():
     quotient.sum().backward()
     assert torch.isfinite(a.grad).all()
     assert torch.isfinite(b.grad).all()
+
+
+def test_real_numbers_have_the_same_dims_and_precision():
+    assert SPACE.real == Space(SPACE.dims, SPACE.shape, torch.float64)
+    assert PAIR.real == ProductSpace(image=SPACE.real, kernel=PAIR["kernel"])
 
 
 def test_precision_changes_keep_real_real_and_complex_complex():

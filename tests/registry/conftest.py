@@ -142,6 +142,10 @@ MODULES = {
         @hookimpl
         def preimage_axes(settings: Settings) -> dict:
             return {"x": split}
+
+        @hookimpl
+        def preimage_unknowns() -> tuple:
+            return ("image", "field")
     ''',
     "lab_base.gaussian": '''
         """White noise."""

@@ -31,7 +31,7 @@ BROKEN = {
     ),
     "misspelt argument": (
         SOUND.replace("prior(settings)", "prior(setings)"),
-        "{'setings'} are declared in the hookimpl",
+        "preimage_prior has an argument 'setings' (did you mean 'settings'?): it may take settings, domain",
     ),
     "no factory": (SOUND.replace("def preimage_prior", "def preimage_solver"), "it does not implement preimage_prior"),
     "unmarked factory": (

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from preimage.errors import RequestError
+from preimage.errors import CapabilityError, RequestError
+from preimage_registry.documents import Mistakes
 from preimage_registry.runfile import bind_section, read_recipe, recipe_from_sections
 
 SOUND = """\
@@ -216,6 +217,20 @@ def test_a_json_file_says_the_same_as_a_toml_file(base, write):
     ]
 
 
+def test_the_address_of_a_schema_is_for_editors_alone(base, write):
+    sections = {"operator": {"use": "scale"}, "prior": [{"use": "smooth"}], "solver": {"use": "descent"}}
+    sections["loader"] = {"use": "files", "path": "data.npy"}
+    plain = read_recipe(write(json.dumps(sections), "scan.json"), base.registry())
+    path = write(json.dumps({"$schema": "preimage.schema.json", **sections}), "scan.json")
+    assert (found := read_recipe(path, base.registry())) == plain
+    assert (found.to_json(), found.digest()) == (plain.to_json(), plain.digest())
+    assert read_recipe(write(f'"$schema" = "preimage.schema.json"\n{SOUND}'), base.registry()).seed == 7
+    sections["solver"]["$schema"] = "preimage.schema.json"
+    assert complaints(base, write(json.dumps(sections), "scan.json")) == [
+        "scan.json:1: solver.'$schema': descent has no such setting (it has max_iter)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("assignment", "of", "setting", "value"),
     [
@@ -287,6 +302,24 @@ def test_a_prior_says_which_unknown_it_is_on(base, write):
     recipe = read_recipe(write(SOUND.replace("weight", 'on = "image"\nweight')), base.registry())
     assert recipe.parts["prior"][0].on == "image"
     assert [part.on for part in recipe.bind(base.registry())["prior"]] == ["image"]
+
+
+def test_a_prior_on_an_unknown_that_is_not_there_is_told_with_its_place_and_those_that_are(base, write):
+    path = write(SOUND.replace("weight", 'on = "imge"\nweight'))
+    with pytest.raises(Mistakes) as error:
+        read_recipe(path, base.registry())
+    line = path.read_text().splitlines().index('on = "imge"') + 1
+    says = "there is no unknown 'imge': those of operator scale are image, field (did you mean 'image'?)"
+    assert str(error.value) == f"{path}:{line}: prior.1.on: {says}"
+
+
+def test_what_a_solver_lacks_does_not_hide_a_wrong_name(base, write):
+    path = write(SOUND.replace("weight", 'on = "imge"\nweight').replace('"fista"', '"inverse"'))
+    with pytest.raises(CapabilityError) as error:
+        read_recipe(path, base.registry())
+    first, second = str(error.value).splitlines()
+    assert "prior.1.on: there is no unknown 'imge'" in first
+    assert "solver: inverse cannot be used here" in second
 
 
 def test_sections_in_python_are_the_same_without_a_place(base):

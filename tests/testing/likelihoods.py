@@ -52,6 +52,7 @@ class Amplitude:
 
     std: float = 0.1
     scale_equivariant = True
+    phaseless = True
 
     def value(self, u: Tensor, y: Tensor) -> Tensor:
         return 0.5 * (u.abs() - y).square().sum()
@@ -64,6 +65,9 @@ class Amplitude:
 
     def sample(self, u: Tensor, draw: Draw) -> Tensor:
         return u.abs() + self.std * draw.normal(tuple(u.shape), u.real.dtype, u.device)
+
+    def expected(self, u: Tensor) -> Tensor:
+        return u.abs()
 
 
 rng = np.random.default_rng(0)
@@ -81,6 +85,7 @@ FIELD = complex_data()
 COMPLEX, REAL = data(measurement=complex_data()), data(measurement=rng.standard_normal((5, 3)).astype(np.float32))
 COUNTS = data(measurement=rng.poisson(4, (5, 3)))
 MAGNITUDES = data(measurement=np.abs(FIELD) * 1.2, predicted=FIELD)
+REAL_MAGNITUDES = data(measurement=np.abs(FIELD), predicted=FIELD.real)
 
 
 def likelihood(make: Callable[[], Any], examples: Any = COMPLEX + REAL) -> Callable[[Path], Any]:
@@ -97,6 +102,7 @@ RIGHT = [
     likelihood(Gaussian),
     likelihood(Poisson, COUNTS),
     likelihood(Amplitude, MAGNITUDES),
+    likelihood(Amplitude, REAL_MAGNITUDES),
 ]
 
 # --- wrong ------------------------------------------------------------------------------------------------------------
@@ -136,6 +142,37 @@ class NoiseOfThePhase(Amplitude):
 
     def sample(self, u: Tensor, draw: Draw) -> Tensor:
         return (u + 10 * self.std * draw.normal(tuple(u.shape), u.dtype, u.device)).abs()
+
+
+class ExpectsTheField(Amplitude):
+    def expected(self, u: Tensor) -> Tensor:
+        return u
+
+
+class ForgetsTheBackground(Poisson):
+    """Counts of u and of a background, of which the mean does not know."""
+
+    def sample(self, u: Tensor, draw: Draw) -> Tensor:
+        return super().sample(u + 1, draw)
+
+    def grad(self, u: Tensor, y: Tensor) -> Tensor:
+        return super().grad(u + 1, y)
+
+
+class SeesThePhase(Gaussian):
+    phaseless = True
+
+
+class SeesTheSign(Amplitude):
+    """The magnitude of real fields is taken for the fields themselves."""
+
+    def value(self, u: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * (u - y).abs().square().sum()
+
+
+class ProxWithoutThePhase(Amplitude):
+    def prox(self, u: Tensor, y: Tensor, step: Any) -> Tensor:
+        return super().prox(u, y, step).abs().to(u.dtype)
 
 
 class DrawsForTheBlock(Gaussian):
@@ -197,6 +234,15 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(likelihood(lambda: WeakNoise(0.3), REAL), r"the variance of \d+ samples is 0\.[45]\d* times"),
         Wrong(likelihood(lambda: OffCentre(0.3)), "not centred"),
         Wrong(likelihood(lambda: NoiseOfThePhase(0.1), MAGNITUDES), "standard errors"),
+    ],
+    "expectation": [
+        Wrong(likelihood(ExpectsTheField, MAGNITUDES), r"samples are torch.float64 .* expected is torch.complex128"),
+        Wrong(likelihood(ForgetsTheBackground, COUNTS), r"the mean of samples less expected\(u\)"),
+    ],
+    "phase": [
+        Wrong(likelihood(SeesThePhase, COMPLEX), "its data are complex"),
+        Wrong(likelihood(SeesTheSign, REAL_MAGNITUDES), "value of e"),
+        Wrong(likelihood(ProxWithoutThePhase, MAGNITUDES), "prox of e"),
     ],
     "sample_in_blocks": [
         Wrong(likelihood(lambda: DrawsForTheBlock(0.3)), "is not that block of the whole's"),

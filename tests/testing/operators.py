@@ -104,10 +104,9 @@ class Outer(Operator):
 
     multilinear = True
 
-    def __init__(self) -> None:
-        space = Space(("i",), (3,), torch.complex128)
-        other = Space(("j",), (2,), torch.complex128)
-        super().__init__(ProductSpace(a=space, b=other), Space(("i", "j"), (3, 2), torch.complex128))
+    def __init__(self, m: int = 3, n: int = 2, dtype: torch.dtype = torch.complex128) -> None:
+        domain = ProductSpace(a=Space(("i",), (m,), dtype), b=Space(("j",), (n,), dtype))
+        super().__init__(domain, Space(("i", "j"), (m, n), dtype))
 
     def _apply(self, x: Any) -> Any:
         return x["a"][..., :, None] * x["b"][..., None, :]
@@ -181,7 +180,21 @@ def make_blur(settings: NoSettings, dataset: xr.Dataset, shared: dict[str, Any])
     return Blur3(Space(("z", "y"), (dataset.sizes["z"], dataset.sizes["y"]), tensor(dataset, "sensitivities").dtype))
 
 
+def make_outer(settings: NoSettings, dataset: xr.Dataset, shared: dict[str, Any]) -> Outer:
+    return Outer(dataset.sizes["z"], dataset.sizes["y"], tensor(dataset, "sensitivities").dtype)
+
+
+def outer(*unknowns: str) -> Callable[[Path], Any]:
+    """Two unknowns, under the names that the module gives."""
+
+    def preimage_unknowns(settings: NoSettings) -> tuple[str, ...]:
+        return unknowns
+
+    return method("operator", make_outer, SCANS, requires=REQUIRES, preimage_unknowns=preimage_unknowns)
+
+
 RIGHT: list[Callable[[Path], Any]] = [
+    outer("b", "a"),
     method("operator", make_coils, SCANS, requires=REQUIRES, preimage_spaces=spaces, preimage_axes=along_z(split)),
     method("operator", make_blur, SCANS, requires=REQUIRES, preimage_axes=along_z(halo(1))),
     by_hand(
@@ -612,6 +625,11 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(coils(Coils, preimage_rewrite=nonsense_rewrite), "with the key 'use'"),
     ],
     "spaces": [Wrong(coils(Coils, preimage_spaces=other_spaces), "preimage_spaces says that the codomain is")],
+    "unknowns": [
+        Wrong(method("operator", make_outer, SCANS), "the unknowns are a, b, by preimage_unknowns there is one"),
+        Wrong(outer("a", "c"), "the unknowns are a, b, by preimage_unknowns the unknowns are a, c"),
+        Wrong(coils(Coils, preimage_unknowns=lambda: ("a", "b")), "there is one unknown, without a name, by preimage"),
+    ],
     "follows_precision": [Wrong(method("operator", always_single, SCANS), "in torch.float64 an operator is made")],
     "axes": [
         Wrong(coils(NormalisedBySlices), r"A of the block 2:5 of 'z' .* differ by the factor"),

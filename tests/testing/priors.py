@@ -61,6 +61,14 @@ class Bounded(Movable):
         return x / x.abs().clamp_min(1)
 
 
+class Walled(Bounded):
+    """The same with a value, which is infinite beyond."""
+
+    def value(self, x: Tensor) -> Tensor:
+        size, rounding = x.abs(), 10 * torch.finfo(x.dtype).eps
+        return torch.where(size > 1 + rounding, torch.inf, torch.zeros_like(size)).sum()
+
+
 class Differences(LinearOperator):
     """Differences of neighbours along z, none after the last."""
 
@@ -154,6 +162,7 @@ RIGHT = [
     prior(lambda space: Sparsity(), {"z": split, "y": split}),
     prior(lambda space: Cardinality(), {"z": split}),
     prior(lambda space: Bounded(), {"z": split, "y": split}),
+    prior(lambda space: Walled(), {"z": split, "y": split}),
     prior(Variation, {"y": split, "z": whole}),
     prior(lambda space: Mixture(), {"z": split}),
     prior(lambda space: Halving(), {"z": split}),

@@ -47,6 +47,21 @@ def test_values_that_are_not_close_or_no_numbers_break_a_law(value):
         expect_close(torch.tensor([value]).double() + 1e-9, torch.ones(1).double(), "one and the other", "why")
 
 
+@pytest.mark.parametrize("found", [[1.0, math.inf], [-math.inf, math.inf], [1.0, complex(math.inf, -math.inf)]])
+def test_infinities_that_are_equal_do_not_differ(found):
+    """Such as the value of a constraint outside its set."""
+    found = torch.tensor(found)
+    expect_close(found, found.clone(), "they")
+    for other in (found.conj().clone() * -1, torch.where(found.abs() < math.inf, found, 7), found * math.nan):
+        with pytest.raises(LawBroken, match="not finite"):
+            expect_close(found, other, "they")
+
+
+def test_beside_infinities_finite_values_are_compared_as_ever():
+    with pytest.raises(LawBroken, match="relative error 9.9e-03"):
+        expect_close(torch.tensor([math.inf, 1.0]), torch.tensor([math.inf, 1.01]), "they")
+
+
 def test_shapes_that_would_broadcast_break_a_law():
     with pytest.raises(LawBroken, match=r"have the shapes \(3, 1\) and \(3,\)"):
         expect_close(torch.ones(3, 1), torch.ones(3), "they")

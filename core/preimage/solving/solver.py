@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -49,6 +50,20 @@ class Solver(Protocol):
     minimises: bool = True
     """False where iterations do not lower `objective`, as those of a sampler or of plug-and-play do not."""
 
+    def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
+        """Refuse unknowns, or priors on them, that its settings do not fit; asked before any data are read.
+
+        Parameters
+        ----------
+        unknowns : their names; none where there is only one.
+        on : for each prior the name of the unknown that it is for; None where it is for all, or there is only one.
+
+        Raises
+        ------
+        RequestError : says what does not fit, and what would.
+        """
+        return
+
     def start(self, problem: Problem, x0: Any = None) -> State:
         """The state before the first step; clones x0."""
         return State(x=initial_estimate(problem, x0))
@@ -73,10 +88,12 @@ class Solver(Protocol):
 
 
 def initial_estimate(problem: Problem, x0: Any = None) -> Any:
-    """A clone of x0; without one, zeros for a linear operator, else `operator.initial`."""
+    """A clone of x0; without, where `initial` says: of the operator, or, of a linear one, of the likelihood; or 0."""
     if x0 is not None:
         return problem.domain.check(x0).clone()
-    if isinstance(problem.operator, LinearOperator):
-        return problem.zeros()
     with torch.no_grad():
-        return problem.operator.initial(problem.y, problem.seed)
+        if not isinstance(problem.operator, LinearOperator):
+            return problem.operator.initial(problem.y, problem.seed)
+        if hasattr(problem.likelihood, "initial"):
+            return problem.likelihood.initial(problem.operator, problem.y, problem.seed)
+        return problem.zeros()

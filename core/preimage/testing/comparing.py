@@ -108,20 +108,21 @@ def expect_same_number(
 def expect_close(
     found: Any, expected: Any, message: str, cause: str = "", *, tolerance: float = EXACT, scale: float | None = None
 ) -> None:
-    """Raise `LawBroken` unless ‖found − expected‖ ≤ tolerance · scale.
+    """Raise `LawBroken` unless ‖found − expected‖ ≤ tolerance · scale; infinities that are equal do not differ.
 
     Parameters
     ----------
     message : what is compared, such as "A(x) of a batch and of its elements one by one".
     cause : what is probably wrong; printed after the numbers.
-    scale : the size that an error is relative to; by default ‖expected‖, or ‖found‖ where that is larger.
+    scale : the size that an error is relative to; by default that of the finite values of ‖expected‖, or of ‖found‖
+        where it is larger.
     """
     shapes = [[tuple(part.shape) for part in leaves(x)] for x in (found, expected)]
     if shapes[0] != shapes[1]:
         raise LawBroken(f"{message} have the shapes {_plain(shapes[0])} and {_plain(shapes[1])}{_because(cause)}")
     one, other = vector(found.detach()).to(DOUBLE), vector(expected.detach()).to(DOUBLE)
-    error = float(torch.linalg.vector_norm(one - other))
-    size = max(length(found), length(expected)) if scale is None else scale
+    error = float(torch.linalg.vector_norm(torch.where(one == other, 0, one - other)))
+    size = max(_finite_length(one), _finite_length(other)) if scale is None else scale
     if not (error <= tolerance * size and math.isfinite(error)):  # also where either is not a number
         raise LawBroken(
             f"{message} differ {factor_off(found, expected)}: "
@@ -150,6 +151,10 @@ def show(number: complex) -> str:
     if abs(number.imag) <= 1e-6 * abs(number):
         return f"{number.real:.4g}"
     return f"{number:.4g}"
+
+
+def _finite_length(numbers: Tensor) -> float:
+    return float(torch.linalg.vector_norm(numbers[numbers.isfinite()]))
 
 
 def _complex_vector(x: Element) -> Tensor:

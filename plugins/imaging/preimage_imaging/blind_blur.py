@@ -56,6 +56,12 @@ def preimage_spaces(settings: Settings, dataset: xr.Dataset) -> tuple[ProductSpa
 
 
 @hookimpl
+def preimage_unknowns() -> tuple[str, ...]:
+    """The image, and what blurred it."""
+    return ("image", "kernel")
+
+
+@hookimpl
 def preimage_axes(settings: Settings, dataset: xr.Dataset) -> Mapping[str, Axis]:
     """Images that have a kernel of their own are by themselves; a kernel that is shared binds all others together."""
     image, _, own = _blurred(settings, dataset)

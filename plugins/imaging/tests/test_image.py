@@ -17,6 +17,7 @@ from PIL import Image
 import preimage_imaging.image as image
 from preimage.errors import DataError
 from preimage.testing import LoaderLaws
+from preimage.testing.agreement import largest_error
 from preimage_imaging.image import Settings
 
 SHIPPED = Path(skimage.data.__file__).parent
@@ -26,30 +27,36 @@ class TestLaws(LoaderLaws):
     method = image
 
 
+SAME = 0, "the same integers, divided once in the same precision"
+
+
 def load(path: Path, **settings: object) -> xr.DataArray:
     dataset = image.preimage_loader(Settings(path=path, **settings)).describe()
     (name,) = dataset.data_vars
     return dataset[name]
 
 
-def test_a_grey_picture_lies_between_0_and_1():
+def test_a_grey_picture_lies_between_0_and_1(agreement):
     found = load(SHIPPED / "camera.png")
     assert found.name == "truth"
     assert found.dims == ("y", "x")
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found.values, skimage.data.camera() / np.float32(255))
+    error = largest_error(found, skimage.data.camera() / np.float32(255))
+    agreement("loader.image", "scikit-image's imread, of PNG", error, *SAME)
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "horse.png"])
-def test_colours_come_first_and_opacity_is_left_out(name):
+def test_colours_come_first_and_opacity_is_left_out(name, agreement):
     stored = skimage.io.imread(SHIPPED / name)[..., :3] / np.float32(255)
     found = load(SHIPPED / name, variable="measurement")
     assert (found.name, found.dims) == ("measurement", ("channel", "y", "x"))
-    np.testing.assert_array_equal(found.values, np.moveaxis(stored, -1, 0))
+    error = largest_error(found, np.moveaxis(stored, -1, 0))
+    agreement("loader.image", "scikit-image's imread, of PNG", error, *SAME)
     grey = load(SHIPPED / name, colour="grey")
     assert grey.dims == ("y", "x")
-    # A sum of three numbers up to 1 in single precision.
-    np.testing.assert_allclose(grey.values, skimage.color.rgb2gray(stored), atol=3 * np.finfo(np.float32).eps)
+    error = largest_error(grey, skimage.color.rgb2gray(stored))
+    reason = "a sum of three numbers up to 1 in single precision: 3 ε"
+    agreement("loader.image", "scikit-image's rgb2gray", error, 3 * np.finfo(np.float32).eps, reason)
     np.testing.assert_array_equal(load(SHIPPED / "camera.png", colour="grey"), load(SHIPPED / "camera.png"))
 
 
@@ -62,11 +69,11 @@ def test_a_part_is_the_part_of_the_whole(name, colour):
         np.testing.assert_array_equal(found[index].values, whole[index])
 
 
-def test_a_tiff_stack_is_read_page_by_page(monkeypatch):
+def test_a_tiff_stack_is_read_page_by_page(monkeypatch, agreement):
     stored = skimage.io.imread(SHIPPED / "multipage.tif")
     found = load(SHIPPED / "multipage.tif")
     assert found.dims == ("z", "y", "x")
-    np.testing.assert_array_equal(found.values, stored / np.float32(255))
+    agreement("loader.image", "scikit-image's imread, of TIFF", largest_error(found, stored / np.float32(255)), *SAME)
     pages = []
     original = tifffile.TiffFile.asarray
     monkeypatch.setattr(tifffile.TiffFile, "asarray", lambda *a, **k: pages.append(k["key"]) or original(*a, **k))
@@ -111,11 +118,12 @@ def test_the_opacity_of_a_tiff_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [1, 8, 16])
-def test_png_of_all_depths_lies_between_0_and_1(tmp_path, bits):
+def test_png_of_all_depths_lies_between_0_and_1(tmp_path, bits, agreement):
     values = np.random.default_rng(0).integers(0, 2**bits, (5, 6))
     dtype = {1: np.bool_, 8: np.uint8, 16: np.uint16}[bits]
     Image.fromarray(values.astype(dtype)).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(load(tmp_path / "a.png").values, values.astype(dtype) / np.float32(2**bits - 1))
+    error = largest_error(load(tmp_path / "a.png"), values.astype(dtype) / np.float32(2**bits - 1))
+    agreement("loader.image", "what Pillow wrote", error, *SAME)
 
 
 def test_a_palette_becomes_colours(tmp_path):

@@ -11,6 +11,7 @@ from preimage.declarations import split, whole
 from preimage.errors import DataError, SpaceError
 from preimage.operators import HasSVD, MaskedTransform, NormalSolvable, PseudoInvertible
 from preimage.space import Space
+from preimage.testing.agreement import largest_error
 from preimage_mri import CartesianSense, MaskedFourier
 from preimage_mri.cartesian_mri import (
     Settings,
@@ -24,7 +25,8 @@ from preimage_mri.encoding import slabs as slabs_module
 from preimage_mri.examples import complex_noise, kspace_dataset
 
 EXAMPLES = [dataset for _, dataset in preimage_examples()]
-EPS = 1e-12  # double precision: some hundred ε = 2e-16 for sums of some hundred terms
+EPS = 1e-12
+ROUNDING = EPS, "double precision: some hundred ε for sums of some hundred terms"
 
 
 def double(dataset: xr.Dataset) -> xr.Dataset:
@@ -51,13 +53,14 @@ def reference(dataset: xr.Dataset, image: xr.DataArray) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("index", range(len(EXAMPLES)))
-def test_forward_is_the_dense_matrices(index):
+def test_forward_is_the_dense_matrices(index, agreement):
     dataset = double(EXAMPLES[index])
     operator = preimage_operator(Settings(), dataset)
     assert (operator.domain, operator.codomain) == preimage_spaces(Settings(), dataset)
     x = operator.domain.randn(torch.Generator().manual_seed(0))
     expected = reference(dataset, xr.DataArray(x.numpy(), dims=operator.domain.dims))
-    np.testing.assert_allclose(operator(x).numpy(), expected.values, rtol=0, atol=EPS)
+    error = largest_error(operator(x), expected)
+    agreement("operator.cartesian-mri", "dense DFT matrices, dim by dim by xarray", error, *ROUNDING)
 
 
 @pytest.mark.parametrize("cache", [1, 200, 2**40], ids=["cut to the last", "some slabs", "one slab"])
@@ -92,16 +95,20 @@ def test_batched_sensitivities_are_independent_problems():
             torch.testing.assert_close(together.adjoint(alone(x))[i], alone.adjoint(alone(x)))
 
 
-def test_sense_is_sigpys():
+def test_sense_is_sigpys(agreement):
     linop = pytest.importorskip("sigpy.mri.linop")
     dataset = double(kspace_dataset({"coil": 4, "kz": 7, "ky": 6}, ["kz", "ky"], sensitivities=True))
     theirs = linop.Sense(dataset["sensitivities"].values, weights=dataset["mask"].values.astype(float))
     ours = preimage_operator(Settings(), dataset)
     x = ours.domain.randn(torch.Generator().manual_seed(0))
     y = ours.codomain.randn(torch.Generator().manual_seed(1))
-    np.testing.assert_allclose(ours(x).numpy(), theirs(x.numpy()), rtol=0, atol=EPS)
-    np.testing.assert_allclose(ours.adjoint(y).numpy(), theirs.H(y.numpy()), rtol=0, atol=EPS)
-    np.testing.assert_allclose(ours.normal(x).numpy(), theirs.N(x.numpy()), rtol=0, atol=EPS)
+    for found, expected in (
+        (ours(x), theirs(x.numpy())),
+        (ours.adjoint(y), theirs.H(y.numpy())),
+        (ours.normal(x), theirs.N(x.numpy())),
+    ):
+        error = largest_error(found, expected)
+        agreement("operator.cartesian-mri", "SigPy's Sense, its adjoint and its normal", error, *ROUNDING)
 
 
 def test_norm_is_exact_only_where_all_is_sampled():
@@ -116,17 +123,18 @@ def test_only_the_closed_form_claims_what_it_has():
         assert not issubclass(CartesianSense, capability)
 
 
-def test_closed_forms_are_those_of_the_dense_matrix():
+def test_closed_forms_are_those_of_the_dense_matrix(agreement):
     dataset = double(kspace_dataset({"kz": 3, "ky": 4}, ["kz", "ky"]))
     operator = preimage_operator(Settings(), dataset)
     unit = torch.eye(12, dtype=torch.complex128).reshape(12, 3, 4)
     matrix = operator(unit).reshape(12, 12).T
     rhs = operator.domain.randn(torch.Generator().manual_seed(3))
     damped = matrix.mH @ matrix + 0.3 * torch.eye(12, dtype=torch.float64)
-    torch.testing.assert_close(
-        operator.solve_normal(rhs, 0.3).reshape(-1), torch.linalg.solve(damped, rhs.reshape(-1)), rtol=0, atol=EPS
-    )
-    torch.testing.assert_close(operator.pinv(unit).reshape(12, 12).T, torch.linalg.pinv(matrix), rtol=0, atol=EPS)
+    solved = torch.linalg.solve(damped, rhs.flatten())
+    error = largest_error(operator.solve_normal(rhs, 0.3).flatten(), solved)
+    agreement("operator.cartesian-mri", "torch's solve of the dense normal matrix", error, *ROUNDING)
+    error = largest_error(operator.pinv(unit).reshape(12, 12).T, torch.linalg.pinv(matrix))
+    agreement("operator.cartesian-mri", "torch's pseudo-inverse of the dense matrix", error, *ROUNDING)
     svd = operator.svd()
     image = operator.domain.randn(torch.Generator().manual_seed(4))
     torch.testing.assert_close(operator.normal(image), svd.v(svd.s**2 * svd.v.adjoint(image)), rtol=0, atol=EPS)
@@ -195,8 +203,8 @@ def broken(change: str) -> xr.Dataset:
             return dataset.rename(kz="z", ky="y", z="kz", y="ky")[["measurement"]]
         case "both":
             return dataset.drop_vars("sensitivities").rename(kz="y")
-        case "real":
-            return dataset.assign(measurement=dataset["measurement"].real)
+        case "whole numbers":
+            return dataset.assign(measurement=dataset["measurement"].real.astype(int))
         case "length":
             return dataset.assign(sensitivities=(("coil", "z", "y"), maps[:, :3]))
         case "missing dim":
@@ -221,7 +229,7 @@ def broken(change: str) -> xr.Dataset:
     [
         ("no k-space", "no dim in k-space"),
         ("both", "both ky and y"),
-        ("real", "complex 'measurement'"),
+        ("whole numbers", "complex 'measurement' .*, or magnitudes: it is int64"),
         ("length", "have length 3 along 'z', the data have 4"),
         ("missing dim", "have no y"),
         ("strange dim", "have set"),
@@ -235,6 +243,14 @@ def broken(change: str) -> xr.Dataset:
 def test_a_mistake_in_the_data_is_named(change, message):
     with pytest.raises(DataError, match=message):
         preimage_spaces(Settings(), broken(change))
+
+
+def test_magnitudes_are_of_complex_kspace():
+    """What sees no phase, such as a likelihood of amplitudes, has real data of the same operator."""
+    dataset = kspace_dataset({"coil": 2, "kz": 4, "ky": 5}, ["kz", "ky"], sensitivities=True)
+    assert preimage_spaces(Settings(), abs(dataset[["measurement"]]).merge(dataset.drop_vars("measurement"))) == (
+        preimage_spaces(Settings(), dataset)
+    )
 
 
 def test_an_empty_mask_that_is_not_small_is_found_when_it_is_read():

@@ -13,6 +13,7 @@ import xarray as xr
 import zarr
 
 from preimage.errors import DataError
+from preimage.testing.agreement import largest_error
 from preimage.volumes.stores import write_dataset
 from preimage_mri import nifti, npy, zarr_dataset
 from preimage_mri.examples import complex_noise, kspace_dataset
@@ -30,10 +31,11 @@ def described(module, **settings) -> xr.Dataset:
 
 
 class TestNpy:
-    def test_any_byte_order_and_memory_order_is_read(self, tmp_path, kspace):
+    def test_any_byte_order_and_memory_order_is_read(self, tmp_path, kspace, agreement):
         np.save(tmp_path / "a.npy", np.asfortranarray(kspace.astype(">c8")))
         found = described(npy, path=tmp_path / "a.npy", dims=DIMS)["measurement"]
-        np.testing.assert_array_equal(found.isel(coil=1, ky=slice(1, 3)), kspace[1, :, 1:3])
+        error = largest_error(found.isel(coil=1, ky=slice(1, 3)), kspace[1, :, 1:3])
+        agreement("loader.npy", "what NumPy saved", error, 0, "the same numbers")
 
     def test_of_a_file_only_the_region_is_read(self, tmp_path, kspace, monkeypatch):
         np.save(tmp_path / "a.npy", kspace)
@@ -45,7 +47,7 @@ class TestNpy:
         data["measurement"].isel(coil=1).load()
         assert mapped == [(1, slice(None), slice(None))]
 
-    def test_coil_images_are_transformed_once(self, tmp_path, monkeypatch):
+    def test_coil_images_are_transformed_once(self, tmp_path, monkeypatch, agreement):
         images = complex_noise(np.random.default_rng(0), (5, 6, 3))
         np.save(tmp_path / "a.npy", images)
         calls = []
@@ -56,7 +58,8 @@ class TestNpy:
         expected = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(images, axes=(0, 1)), axes=(0, 1)), axes=(0, 1))
         for coil in range(3):
             found = data["measurement"].isel(coil=coil).values
-            np.testing.assert_allclose(found, expected[..., coil] / 30**0.5, atol=1e-5)  # single precision
+            error = largest_error(found, expected[..., coil] / 30**0.5)
+            agreement("loader.npy", "NumPy's FFT of coil images", error, 1e-5, "single precision: some 80 ε")
         assert calls == [1]
         np.testing.assert_allclose(data["truth"][2], np.linalg.norm(images[2], axis=-1), rtol=1e-6)
         assert data["truth"].dtype == np.float32
@@ -162,11 +165,13 @@ class TestZarr:
         write_dataset(kspace_dataset({"ky": 4}).assign_attrs(voxel_size={"y": 1.5}), tmp_path / "a.zarr")
         assert described(zarr_dataset, path=tmp_path / "a.zarr").attrs == {"voxel_size": {"y": 1.5}}
 
-    def test_what_xarray_wrote_is_read(self, tmp_path):
+    def test_what_xarray_wrote_is_read(self, tmp_path, agreement):
         data = kspace_dataset({"coil": 2, "ky": 4}, ["ky"])
         data.to_zarr(tmp_path / "a.zarr", zarr_format=3, consolidated=False)
         found = described(zarr_dataset, path=tmp_path / "a.zarr")
         xr.testing.assert_identical(found.load(), data)
+        error = largest_error(found["measurement"], data["measurement"])
+        agreement("loader.zarr", "what xarray wrote", error, 0, "the same numbers")
 
     def test_what_is_no_dataset_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="is not there"):

@@ -9,6 +9,7 @@ import xarray as xr
 from pydantic import ValidationError
 
 from preimage.errors import DataError
+from preimage.testing.agreement import largest_error
 from preimage_mri import cartesian_mri
 from preimage_mri.examples import kspace_dataset
 from preimage_mri.readout_ifft import Settings, preimage_preparation
@@ -20,6 +21,16 @@ def transformed(dataset: xr.Dataset, dim: str = "kx") -> xr.Dataset:
     after = preparation.apply(dataset, xr.Dataset())
     assert after["measurement"].dims == described["measurement"].dims
     return after
+
+
+@pytest.mark.parametrize("nx", [4, 5])
+def test_it_is_numpys_centred_unitary_transform_along_the_readout(nx, agreement):
+    data = kspace_dataset({"kz": 3, "kx": nx, "ky": 4})
+    k = data["measurement"].values.astype(np.complex128)
+    expected = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(k, axes=1), axis=1, norm="ortho"), axes=1)
+    error = largest_error(transformed(data)["measurement"].transpose("kz", "x", "ky"), expected)
+    reason = "an FFT of values of about 1 in single precision: some ε log n"
+    agreement("preparation.readout-ifft", "NumPy's FFT", error, 1e-6, reason)
 
 
 @pytest.mark.parametrize("dims", [("coil", "kx", "kz", "ky"), ("coil", "kz", "ky", "kx"), ("kz", "kx", "coil", "ky")])

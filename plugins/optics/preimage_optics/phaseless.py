@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from preimage.errors import SpaceError
 from preimage.operators import LinearOperator, Operator
 from preimage.operators.base import Ambiguity
 from preimage.space import Space
+from preimage_optics.maps.magnitude import squared_magnitude
 from preimage_optics.spectral import spectral_estimate
 
 
@@ -38,7 +41,7 @@ class Phaseless(Operator):
         domain, field = linear.domain, linear.codomain
         if not isinstance(domain, Space) or not isinstance(field, Space) or not field.is_complex:
             raise SpaceError(f"magnitudes are of one complex field, of one unknown: not of {field}, of {domain}")
-        super().__init__(domain, Space(field.dims, field.shape, field.dtype.to_real()))
+        super().__init__(domain, field.real)
         self.linear = linear
         self.power = power
         self.ambiguity = ambiguity | {"phase" if domain.is_complex else "sign"}
@@ -49,7 +52,8 @@ class Phaseless(Operator):
     def pullback(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """|B x|^power, and w ↦ Bᴴ(s · w) with s = ∇|u|^power at the field u = B x."""
         field = self.linear(x)
-        return self._magnitude(field), lambda w: self.linear.adjoint(self._slope(field) * w)
+        magnitude = self._magnitude(field)
+        return magnitude, lambda w: self.linear.adjoint(self._slope_times(w, field, magnitude))
 
     def jvp(self, x: Tensor, v: Tensor) -> Tensor:
         """Re(s̄ · B v)."""
@@ -62,7 +66,20 @@ class Phaseless(Operator):
         return spectral_estimate(self.linear, intensity, seed)
 
     def _magnitude(self, field: Tensor) -> Tensor:
-        return field.abs() if self.power == 1 else field.real.square() + field.imag.square()
+        """|u|^power. Roots of squares are several times faster than `abs`, but have no gradient at 0."""
+        if self.power == 1:
+            return field.abs() if torch.is_grad_enabled() else squared_magnitude(field).sqrt_()
+        return squared_magnitude(field)
+
+    def _slope_times(self, w: Tensor, field: Tensor, magnitude: Tensor) -> Tensor:
+        """s · w, with the magnitude of u at hand."""
+        if self.power == 2:
+            return field * (2 * w)
+        if torch.is_grad_enabled():
+            return field.sgn() * w
+        smallest = math.sqrt(torch.finfo(magnitude.dtype).tiny)  # whose square is not 0 yet
+        share = magnitude.clamp_min(smallest).reciprocal_().mul_(w)
+        return share.to(field.dtype).mul_(field)
 
     def _slope(self, field: Tensor) -> Tensor:
         """The derivative of |u|^power by the real and the imaginary part of u."""

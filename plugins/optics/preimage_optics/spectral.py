@@ -10,6 +10,7 @@ from preimage.offers import offers
 from preimage.operators import LinearOperator, PseudoInvertible
 from preimage.randomness import Seed, derive_seed
 from preimage.space import Space, safe_divide
+from preimage_optics.maps.magnitude import squared_magnitude
 
 N_ITERATIONS = 50
 
@@ -40,15 +41,21 @@ def spectral_estimate(linear: LinearOperator, intensity: Tensor, seed: int) -> T
     batch = codomain.batch(intensity)
     invertible = offers(linear, PseudoInvertible)
     back = linear.adjoint if invertible is None else invertible.pinv
-    weight = safe_divide(intensity, intensity + intensity.mean(samples, keepdim=True))
+    weight = safe_divide(intensity, intensity + (intensity.mean(samples, keepdim=True) if samples else intensity))
+    weight = weight.to(codomain.dtype)  # once, not in every product
     x, _ = Seed(derive_seed(seed, "spectral")).normal(domain, batch, intensity.device)
     for _ in range(N_ITERATIONS):
         x = back(weight * linear(x))
-        x = safe_divide(x, torch.linalg.vector_norm(x, dim=pixels, keepdim=True))
-    scale = safe_divide(intensity.sum(samples), linear(x).abs().square().sum(samples)).sqrt()
+        x = safe_divide(x, squared_magnitude(x, pixels, keepdim=True).sqrt())
+    scale = safe_divide(_sum(intensity, samples), squared_magnitude(linear(x), samples)).sqrt()
     each = (1 if axis - domain.ndim in pixels else n for axis, n in enumerate(domain.shape))
     scaled: Tensor = x * scale.reshape(*batch, *each)
     return scaled
+
+
+def _sum(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Over no axes x itself, where torch sums over all."""
+    return x.sum(axes) if axes else x
 
 
 def _own_axes(space: Space, other: Space) -> tuple[int, ...]:

@@ -39,7 +39,8 @@ def _anchor(value: Any, folder: Path, key: Key, mistakes: list[Mistake]) -> Any:
     match value:
         case Path():
             try:
-                return folder / _expand(value)
+                found = folder / _expand(value)
+                return found.parent.resolve() / found.name if ".." in found.parts else found
             except (LookupError, RuntimeError) as error:
                 mistakes.append(Mistake(key, str(error.args[0])))
                 return value

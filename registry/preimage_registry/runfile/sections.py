@@ -17,6 +17,7 @@ from preimage_registry.registry import Registry
 from preimage_registry.runfile.binding import bind_section, installed, validate
 from preimage_registry.runfile.needs import unmet_needs
 from preimage_registry.runfile.recipe import Ingredient, Recipe
+from preimage_registry.runfile.unknowns import refusal, strange_unknowns
 
 PLATFORM: dict[str, type[Settings]] = {
     "simulate": SimulateSettings,
@@ -26,6 +27,8 @@ PLATFORM: dict[str, type[Settings]] = {
 """The sections that are the platform's own."""
 
 NAMES = ("seed", *KINDS, *PLATFORM)
+SCHEMA = "$schema"
+"""A key in which editors keep the address of a document's schema; a run does not look at it."""
 DEFAULT: dict[str, Any] = {"likelihood": {"use": "gaussian"}, "compute": {}}
 """Sections that are meant where none is written."""
 
@@ -47,7 +50,8 @@ def read_recipe(
     Raises
     ------
     Mistakes : all that is wrong, one line each: `scan.toml:14: prior.1.wieght: ...`.
-    CapabilityError : the solver needs what the operator, the likelihood or a prior does not offer.
+    CapabilityError : the solver needs what the operator, the likelihood or a prior does not offer; its message may tell
+        of more.
     RequestError : the file cannot be read, or an override cannot be applied.
     """
     source = override(read_source(path), overrides)
@@ -73,7 +77,7 @@ def recipe_from_sections(
 
 def _resolve(source: Source, registry: Registry, folder: Path, required: Sequence[str]) -> Recipe:
     """The recipe of a document; every section is looked at before the first mistake is told."""
-    values = {**DEFAULT, **source.values}
+    values = {**DEFAULT, **{name: value for name, value in source.values.items() if name != SCHEMA}}
     mistakes = _misnamed(values, registry, required)
     parts: dict[str, list[BoundMethod]] = {kind: [] for kind in KINDS}
     platform: dict[str, Any] = {"simulate": None, "output": None}
@@ -92,8 +96,13 @@ def _resolve(source: Source, registry: Registry, folder: Path, required: Sequenc
         mistakes.append(Mistake(("seed",), f"a seed is an integer from 0, not {seed!r}"))
     if mistakes:
         raise source.mistakes(mistakes)
-    if parts["solver"] and (lacks := unmet_needs(parts, registry)):
-        raise CapabilityError(str(source.mistakes([Mistake(("solver",), lacks)])))
+    if parts["solver"]:
+        lacks = unmet_needs(parts, registry)
+        mistakes += strange_unknowns(parts)
+        mistakes += [Mistake(("solver",), misfit)] if (misfit := lacks or refusal(parts)) else []
+        if mistakes:
+            told = source.mistakes(mistakes)
+            raise CapabilityError(str(told)) if lacks else told
     return Recipe(
         parts={kind: tuple(map(Ingredient.of, bound)) for kind, bound in parts.items()},
         seed=seed,

@@ -1,13 +1,15 @@
-"""Laws of likelihoods: gradient and prox against the value, samples against the density."""
+"""Laws of likelihoods: gradient and prox against the value, samples against the density and the mean, the phase."""
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from preimage.likelihoods import expected, is_phaseless
 from preimage.randomness import Draw
 from preimage.testing.comparing import DOUBLE, dot, expect_close, expect_same_number, generator, length, slope
 from preimage.testing.examples import LikelihoodExample
@@ -61,18 +63,9 @@ def sample(example: LikelihoodExample) -> None:
     else its `dispersion`, 1 by default: that of a normalised density.
     """
     likelihood, dispersion = example.likelihood, _dispersion(example)
-    n = math.ceil(N_DRAWS / example.u.numel())
-    u = example.u.expand(n, *example.u.shape).contiguous()
-    y = likelihood.sample(u, Draw(7, (0,) * u.ndim, tuple(u.shape)))
-    score = _numbers(likelihood.grad(u, y))
-    bias = score.mean(0) / (score.std(0) / math.sqrt(n) + 1e-300)
-    worst = float(bias.abs().max())
-    allowed = SIGMAS + math.sqrt(2 * math.log(bias.numel()))  # the largest of so many
-    if not worst <= allowed:
-        raise LawBroken(
-            f"the mean of the score over {n} samples is {worst:.1f} standard errors from 0, allowed {allowed:.1f}: "
-            "samples are not centred where the density is"
-        )
+    u, y = _drawn(example)
+    n, score = len(u), _numbers(likelihood.grad(u, y))
+    _expect_centred(score, "the score", "samples are not centred where the density is")
     curvature = dispersion * _curvature(example, u, y)
     surplus = score.square().sum(1) - curvature
     error = float(surplus.std()) / math.sqrt(n)
@@ -82,6 +75,40 @@ def sample(example: LikelihoodExample) -> None:
             f"the variance of {n} samples is {ratio:.3g} times the density's, {float(surplus.mean()) / error:.1f} "
             f"standard errors off, allowed {SIGMAS}: std² is E|n|² for real and complex data alike"
         )
+
+
+@LIKELIHOODS.each
+@torch.no_grad()
+def expectation(example: LikelihoodExample) -> None:
+    """The mean of the data is expected(u), or u itself where the likelihood has no such method."""
+    _dispersion(example)
+    u, y = _drawn(example)
+    mean = expected(example.likelihood, u)
+    if mean.shape != y.shape or mean.dtype != y.dtype:
+        raise LawBroken(
+            f"samples are {y.dtype} of shape {tuple(y.shape[1:])}, what is expected is {mean.dtype} of shape "
+            f"{tuple(mean.shape[1:])}: a likelihood of data that are not u with noise has a method expected(u)"
+        )
+    _expect_centred(_numbers(y - mean), "samples less expected(u)", "does expected(u) say what data are at u?")
+
+
+@LIKELIHOODS.each
+@torch.no_grad()
+def phase(example: LikelihoodExample) -> None:
+    """A likelihood that says phaseless = True is of real data, and does not see a phase of u; prox and grad keep it."""
+    likelihood, u, y = example.likelihood, example.u, example.y
+    if not is_phaseless(likelihood):
+        raise NotOffered("the likelihood does not say phaseless = True")
+    if y.is_complex() or expected(likelihood, u).is_complex():
+        raise LawBroken("it says phaseless = True, and its data are complex: what sees no phase has real data")
+    turn = cmath.exp(0.7j) if u.is_complex() else -1
+    for name in ("value", "grad", "prox"):
+        steps = (0.7,) if name == "prox" else ()
+        there, here = (getattr(likelihood, name)(one, y, *steps) for one in (turn * u, u))
+        here = here if name == "value" else turn * here
+        expect_close(there, here, f"{name} of e^{{iφ}}u and of u, turned", "is it phaseless?", tolerance=CLOSED)
+    same = expected(likelihood, turn * u), expected(likelihood, u)
+    expect_close(*same, "expected(e^{iφ}u) and expected(u)", "is it phaseless?", tolerance=CLOSED)
 
 
 @LIKELIHOODS.each
@@ -126,6 +153,25 @@ def scale_equivariance(example: LikelihoodExample) -> None:
             draw = Draw(3, (0,) * u.ndim, tuple(u.shape))
             found, expected = likelihood.rescaled(c).sample(c * u, draw), c * likelihood.sample(u, draw)
             expect_close(found, expected, f"a sample of rescaled({c}) and {c} times a sample", tolerance=CLOSED)
+
+
+def _drawn(example: LikelihoodExample) -> tuple[Tensor, Tensor]:
+    """Predictions, again and again, and data drawn round them."""
+    n = math.ceil(N_DRAWS / example.u.numel())
+    u = example.u.expand(n, *example.u.shape).contiguous()
+    return u, example.likelihood.sample(u, Draw(7, (0,) * u.ndim, tuple(u.shape)))
+
+
+def _expect_centred(numbers: Tensor, name: str, cause: str) -> None:
+    """Raise `LawBroken` unless the mean over draws, (draw, number), is 0 but for chance."""
+    n = len(numbers)
+    bias = numbers.mean(0) / (numbers.std(0) / math.sqrt(n) + 1e-300)
+    worst = float(bias.abs().max())
+    allowed = SIGMAS + math.sqrt(2 * math.log(bias.numel()))  # the largest of so many
+    if not worst <= allowed:
+        raise LawBroken(
+            f"the mean of {name} over {n} samples is {worst:.1f} standard errors from 0, allowed {allowed:.1f}: {cause}"
+        )
 
 
 def _dispersion(example: LikelihoodExample) -> float:

@@ -19,6 +19,7 @@ from preimage.testing.datasets import Cut, cuttings, headers_alone, in_precision
 from preimage.testing.examples import OperatorExample
 from preimage.testing.law import LawBroken, Laws, NotOffered
 from preimage.testing.laws.planning import expect_planned, expect_requires
+from preimage.unknowns import told, unknowns_of
 
 MAKING = Laws()
 
@@ -49,6 +50,18 @@ def spaces(example: OperatorExample) -> None:
     for name, one, other in zip(("domain", "codomain"), declared, (made.domain, made.codomain), strict=True):
         if one != other:
             raise LawBroken(f"preimage_spaces says that the {name} is {one}, the operator's is {other}")
+
+
+@MAKING.each
+def unknowns(example: OperatorExample) -> None:
+    """preimage_unknowns names the unknowns from the settings alone, where there are several."""
+    method, _ = example.by_method
+    declared = tuple(method.ask("preimage_unknowns", settings=example.settings) or ())
+    made = unknowns_of(example.operator.domain)
+    if set(declared) != set(made):
+        raise LawBroken(f"of the operator that is made {told(made)}, by preimage_unknowns {told(declared)}")
+    if not made:
+        raise NotOffered("the operator has one unknown")
 
 
 @MAKING.each

@@ -108,7 +108,10 @@ def annotation(subject: Examined) -> None:
     for example in subject.examples:
         part = example.part
         if not any(_is_instance(part, member) for member in members(declared)):
-            raise LawBroken(f"{example.label}: {method.factory} makes a {type(part).__name__}, and declares {declared}")
+            makes, says = type(part).__name__, getattr(declared, "__name__", declared)
+            raise LawBroken(
+                f"{example.label}: {method.factory} makes a {makes}, and declares {says}: annotate it -> {makes}"
+            )
 
 
 @METHODS.all

@@ -7,10 +7,11 @@ import torch
 
 from preimage.errors import SpaceError
 from preimage.space import Space
+from preimage.testing.agreement import largest_error
 from preimage_imaging.convolution.images import PeriodicConvolution, ValidConvolution
 
-ROUNDING = 1e-13
-"""Of an FFT of a hundred elements in double precision, relative to the largest: log₂(100)·ε = 1.5e-15, with room."""
+ROUNDING = 1e-13, "of the largest value: an FFT of a hundred elements rounds to log₂(100)·ε = 1.5e-15"
+DENSE = 1e-12, "rounding, times conditions below 10 and their squares"
 
 
 def draw(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:
@@ -30,36 +31,40 @@ def rolled(x: np.ndarray, psf: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("image", "kernel"), [((7, 8), (3, 5)), ((6, 5), (2, 4)), ((1, 6), (3, 3)), ((4, 3), (9, 8)), ((5, 1), (1, 1))]
 )
-def test_periodic_is_the_sum_of_rolled_images(dtype, image, kernel):
+def test_periodic_is_the_sum_of_rolled_images(dtype, image, kernel, agreement):
     x, psf = draw(*image, dtype=dtype), draw(*kernel, dtype=dtype, seed=1)
     a = PeriodicConvolution(Space(("y", "x"), image, dtype), psf, ("y", "x"))
     expected = rolled(x.numpy(), psf.numpy())
-    np.testing.assert_allclose(a(x).numpy(), expected, atol=ROUNDING * abs(expected).max())
+    error = largest_error(a(x), expected) / abs(expected).max()
+    agreement("operator.blur", "its definition, a sum of rolled images", error, *ROUNDING)
 
 
-def test_periodic_is_scipys_where_the_kernel_is_odd():
+def test_periodic_is_scipys_where_the_kernel_is_odd(agreement):
     x, psf = draw(9, 8), draw(3, 5, seed=1)
     a = PeriodicConvolution(Space(("y", "x"), (9, 8), torch.float64), psf, ("y", "x"))
     expected = scipy.signal.convolve2d(x.numpy(), psf.numpy(), mode="same", boundary="wrap")
-    np.testing.assert_allclose(a(x).numpy(), expected, atol=ROUNDING * abs(expected).max())
+    error = largest_error(a(x), expected) / abs(expected).max()
+    agreement("operator.blur", "SciPy's convolve2d", error, *ROUNDING)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize(
     ("image", "kernel"), [((7, 8), (3, 5)), ((6, 5), (2, 4)), ((1, 6), (1, 3)), ((4, 3), (4, 3)), ((5, 4), (1, 1))]
 )
-def test_valid_is_scipys_and_its_adjoint_the_full_correlation(dtype, image, kernel):
+def test_valid_is_scipys_and_its_adjoint_the_full_correlation(dtype, image, kernel, agreement):
     x, psf = draw(*image, dtype=dtype), draw(*kernel, dtype=dtype, seed=1)
     a = ValidConvolution(Space(("y", "x"), image, dtype), psf, ("y", "x"))
     expected = scipy.signal.convolve2d(x.numpy(), psf.numpy(), mode="valid")
     assert a.codomain == Space(("y_valid", "x_valid"), expected.shape, dtype)
-    np.testing.assert_allclose(a(x).numpy(), expected, atol=ROUNDING * abs(expected).max())
+    error = largest_error(a(x), expected) / abs(expected).max()
+    agreement("operator.blur", "SciPy's convolve2d", error, *ROUNDING)
     y = draw(*expected.shape, dtype=dtype, seed=2)
     expected = scipy.signal.correlate(y.numpy(), psf.numpy(), mode="full", method="direct")
-    np.testing.assert_allclose(a.adjoint(y).numpy(), expected, atol=ROUNDING * abs(expected).max())
+    error = largest_error(a.adjoint(y), expected) / abs(expected).max()
+    agreement("operator.blur", "SciPy's correlate, for the adjoint", error, *ROUNDING)
 
 
-def test_dims_that_are_not_convolved_may_lie_anywhere_and_have_their_own_psf():
+def test_dims_that_are_not_convolved_may_lie_anywhere_and_have_their_own_psf(agreement):
     domain = Space(("y", "channel", "x"), (6, 2, 5), torch.float64)
     x, psf = draw(3, 6, 2, 5), draw(3, 2, 4, seed=1)
     periodic = PeriodicConvolution(domain, psf, ("y", "x"))(x)
@@ -68,9 +73,12 @@ def test_dims_that_are_not_convolved_may_lie_anywhere_and_have_their_own_psf():
     for i in range(3):
         for c in range(2):
             one, kernel = x[i, :, c].numpy(), psf[:, c].numpy()
-            np.testing.assert_allclose(periodic[i, :, c].numpy(), rolled(one, kernel), atol=1e-13)
+            expected = rolled(one, kernel)
+            error = largest_error(periodic[i, :, c], expected) / abs(expected).max()
+            agreement("operator.blur", "its definition, a sum of rolled images", error, *ROUNDING)
             expected = scipy.signal.convolve2d(one, kernel, mode="valid")
-            np.testing.assert_allclose(valid[i, :, c].numpy(), expected, atol=1e-13)
+            error = largest_error(valid[i, :, c], expected) / abs(expected).max()
+            agreement("operator.blur", "SciPy's convolve2d", error, *ROUNDING)
 
 
 def box(dtype: torch.dtype) -> PeriodicConvolution:
@@ -91,22 +99,24 @@ def sharp(dtype: torch.dtype) -> PeriodicConvolution:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("make", [box, sharp])
-def test_capabilities_are_those_of_the_dense_matrix(dense, make, dtype):
+def test_capabilities_are_those_of_the_dense_matrix(dense, make, dtype, agreement):
     a = make(dtype)
     matrix = dense(a, a.domain)
     n = matrix.shape[0]
     np.testing.assert_allclose(dense(a.adjoint, a.domain), matrix.conj().T, atol=1e-14)
     np.testing.assert_allclose(dense(a.normal, a.domain), matrix.conj().T @ matrix, atol=1e-13)
-    np.testing.assert_allclose(a.norm().value, np.linalg.norm(matrix, 2), rtol=1e-13)
+    error = abs(a.norm().value / np.linalg.norm(matrix, 2) - 1)
+    agreement("operator.blur", "NumPy's norm of the dense matrix", error, *ROUNDING)
     solved = np.linalg.inv(matrix.conj().T @ matrix + 0.1 * np.eye(n))
-    np.testing.assert_allclose(dense(lambda x: a.solve_normal(x, 0.1), a.domain), solved, atol=1e-12)
-    # The condition number of what is passed is below 10 in both, so that rounding grows by no more.
-    np.testing.assert_allclose(dense(a.pinv, a.domain), np.linalg.pinv(matrix, rcond=1e-10), atol=1e-12)
+    error = largest_error(dense(lambda x: a.solve_normal(x, 0.1), a.domain), solved)
+    agreement("operator.blur", "NumPy's inverse of the dense normal matrix", error, *DENSE)
+    error = largest_error(dense(a.pinv, a.domain), np.linalg.pinv(matrix, rcond=1e-10))
+    agreement("operator.blur", "NumPy's pseudo-inverse of the dense matrix", error, *DENSE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("make", [box, sharp])
-def test_the_decomposition_is_one(dense, make, dtype):
+def test_the_decomposition_is_one(dense, make, dtype, agreement):
     a = make(dtype)
     svd = a.svd()
     assert svd is a.svd()
@@ -118,11 +128,12 @@ def test_the_decomposition_is_one(dense, make, dtype):
     np.testing.assert_allclose(uh @ uh.conj().T, np.diag(s > 0), atol=1e-13)
     matrix = dense(a, a.domain)
     np.testing.assert_allclose(uh.conj().T @ np.diag(s) @ v.conj().T, matrix, atol=1e-13)
-    np.testing.assert_allclose(np.sort(s)[::-1], np.linalg.svd(matrix, compute_uv=False), atol=1e-13)
+    error = largest_error(np.sort(s)[::-1], np.linalg.svd(matrix, compute_uv=False)) / s.max()
+    agreement("operator.blur", "NumPy's singular values of the dense matrix", error, *ROUNDING)
     np.testing.assert_allclose(dense(svd.uh.adjoint, spectrum), uh.conj().T, atol=1e-14)
 
 
-def test_the_wiener_filter_is_that_of_the_fourier_domain():
+def test_the_wiener_filter_is_that_of_the_fourier_domain(agreement):
     """argmin ‖Ax − y‖² + d‖x‖² = F⁻¹ (H̄ Y / (|H|² + d)), with H of the psf rolled to index 0 by hand."""
     a = sharp(torch.float64)
     y = draw(4, 5, seed=3)
@@ -130,7 +141,8 @@ def test_the_wiener_filter_is_that_of_the_fourier_domain():
     padded[:2, :3] = sharp_psf(torch.float64).numpy()
     h = np.fft.fft2(np.roll(padded, (-1, -1), (0, 1)))
     expected = np.fft.ifft2(h.conj() * np.fft.fft2(y.numpy()) / (abs(h) ** 2 + 0.05)).real
-    np.testing.assert_allclose(a.solve_normal(a.adjoint(y), 0.05).numpy(), expected, atol=1e-13)
+    error = largest_error(a.solve_normal(a.adjoint(y), 0.05), expected) / abs(expected).max()
+    agreement("operator.blur", "the Wiener filter by NumPy's FFT", error, *ROUNDING)
 
 
 def test_a_spectral_filter_by_the_decomposition_is_the_wiener_filter():

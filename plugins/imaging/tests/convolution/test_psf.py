@@ -6,6 +6,7 @@ import scipy.ndimage
 import torch
 
 from preimage.space import Space
+from preimage.testing.agreement import largest_error
 from preimage_imaging.convolution.psf import MotionPsf
 
 IMAGE = Space(("y", "x"), (64, 64), torch.float64)
@@ -16,7 +17,7 @@ def motion(length: float, angle: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("length", "angle"), [(9, 30), (1, 0), (0.3, 77), (12.5, -140), (7, 45), (20, 90)])
-def test_it_is_the_mean_of_shifted_images(length, angle):
+def test_it_is_the_mean_of_shifted_images(length, angle, agreement):
     """Shifts with linear interpolation are SciPy's; the mean is by Simpson's rule between the same points."""
     psf = motion(length, angle)
     reach = np.array(psf.shape) // 2
@@ -32,7 +33,13 @@ def test_it_is_the_mean_of_shifted_images(length, angle):
     # A pixel's weight has up to six kinks along the line, at rows and columns of pixels. At each the rule errs by no
     # more than the change of slope, 2 at most, times the square of its step h.
     h = length / (2 * n)
-    np.testing.assert_allclose(psf, expected[1:-1, 1:-1], atol=6 * 2 * h**2 / length)
+    agreement(
+        "operator.blur",
+        "SciPy's shift, of a motion, averaged by Simpson's rule",
+        largest_error(psf, expected[1:-1, 1:-1]),
+        6 * 2 * h**2 / length,
+        "the rule's error at the kinks of linear interpolation, six a line",
+    )
     assert np.abs(expected[[0, -1]]).max() < 1e-15
     assert np.abs(expected[:, [0, -1]]).max() < 1e-15
 

@@ -51,8 +51,8 @@ def _codomain(dataset: xr.Dataset) -> Space:
             f"{WHO} needs a 'measurement' with dims such as coil, kz, ky, or coil, x, kz, ky where x is in image "
             f"space: it has {comma(dims)}, {what}. Name its dims in the loader's settings"
         )
-    if found.dtype.kind != "c":
-        raise DataError(f"{WHO} needs a complex 'measurement' ({comma(dims)}): it is {found.dtype}")
+    if found.dtype.kind not in "fc":
+        raise DataError(f"{WHO} needs a complex 'measurement' ({comma(dims)}), or magnitudes: it is {found.dtype}")
     return _space(dims, found.shape, found.dtype)
 
 
@@ -156,11 +156,11 @@ def is_constant(mask: xr.DataArray, dim: str) -> bool:
 
 
 def fully_sampled(dataset: xr.Dataset) -> tuple[str, ...]:
-    """The k-space dims of the measurement along which all is sampled, leaving at least one out.
+    """The k-space dims of a complex measurement along which all is sampled, leaving at least one out.
 
     Along a dim that the mask has it must be small, so that it may be looked at.
     """
-    if "measurement" not in dataset.variables:
+    if "measurement" not in dataset.variables or dataset["measurement"].dtype.kind != "c":
         return ()
     dims = kspace_dims(dataset["measurement"].dims)
     if "mask" in dataset.variables:

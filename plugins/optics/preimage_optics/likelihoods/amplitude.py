@@ -17,8 +17,10 @@ import preimage
 from preimage import hookimpl
 from preimage.data import require
 from preimage.errors import DataError
+from preimage.operators import LinearOperator
 from preimage.randomness import Draw
 from preimage_optics.likelihoods.nonnegative import refuse_negative
+from preimage_optics.spectral import spectral_estimate
 
 WHO = "likelihood amplitude"
 NOISE_STD = "noise_std"
@@ -36,7 +38,8 @@ class Settings(preimage.Settings):
 class Amplitude:
     """Noise on the magnitude of u, which is complex, or real as magnitudes and their signs are.
 
-    Where u is 0, and every phase as good as any other, the gradient is 0 and the phase of the prox is 1.
+    Where u is 0, and every phase as good as any other, the gradient is 0 and the phase of the prox is 1. So a linear
+    operator's problem does not start at 0, but from a spectral estimate.
 
     Attributes
     ----------
@@ -50,6 +53,7 @@ class Amplitude:
 
     std: float | None = None
     scale_equivariant = True
+    phaseless = True
 
     def value(self, u: Tensor, y: Tensor) -> Tensor:
         """½‖|u| − y‖²."""
@@ -64,6 +68,14 @@ class Amplitude:
         phase = torch.where(u == 0, 1, u.sgn())
         z: Tensor = (u + step * y * phase) * (1 / (1 + step))
         return z
+
+    def expected(self, u: Tensor) -> Tensor:
+        """|u|."""
+        return u.abs()
+
+    def initial(self, operator: LinearOperator, y: Tensor, seed: int) -> Tensor:
+        """A spectral estimate."""
+        return spectral_estimate(operator, y.square(), seed)
 
     def sample(self, u: Tensor, draw: Draw) -> Tensor:
         """|u| + std · white noise, and 0 where that is negative; |u| itself where std is None."""

@@ -78,6 +78,10 @@ class Poisson:
         expected = torch.where(half < 0, product / torch.where(half < 0, root - half, 1), root + half)
         return expected - self.background
 
+    def expected(self, u: Tensor) -> Tensor:
+        """U + background."""
+        return u + self.background
+
     def sample(self, u: Tensor, draw: Draw) -> Tensor:
         """Counts, in the units of the data.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from preimage.errors import SpaceError
 from preimage.operators import LinearOperator, Norm
 from preimage.space import Space, same_field
+from preimage_optics.maps.magnitude import squared_magnitude
 
 PATTERN = "pattern"
 
@@ -62,10 +63,9 @@ class Diffraction(LinearOperator):
         for dim, axis in zip(self.dims, self.axes, strict=True):
             padded = padded.narrow(axis, 0, self.domain.sizes[dim])
         if torch.is_grad_enabled():
-            coded = padded * self.modulation.conj()
-        else:
-            coded = padded.mul_(self.modulation.conj())  # our own temporary
-        x = (coded.sum(self._pattern) if self.has_patterns else coded) * self.ramp.conj()
+            x = self._summed(padded * self.modulation.conj()) * self.ramp.conj()
+        else:  # our own temporary, and its conjugate in place instead of copies of the masks' and of the ramp's
+            x = (self._summed(padded.conj_physical_().mul_(self.modulation)) * self.ramp).conj_physical_()
         return x if self.domain.is_complex else x.real
 
     def _apply_normal(self, x: Tensor) -> Tensor:
@@ -81,18 +81,20 @@ class Diffraction(LinearOperator):
     def pinv(self, y: Tensor) -> Tensor:
         """Aᴴy / Σ|m|², and 0 where no modulation lets light through."""
         energy = self._energy()
-        lit = energy > 0
-        return torch.where(lit, self._apply_adjoint(y) / torch.where(lit, energy, 1), 0)
+        return self._apply_adjoint(y) * (energy + (energy == 0)).reciprocal()  # where no light comes through Aᴴy is 0
 
     @property
     def _pattern(self) -> int:
         """The axis of the patterns, before all dims of the object."""
         return -self.domain.ndim - 1
 
+    def _summed(self, coded: Tensor) -> Tensor:
+        """The sum over the patterns, where there are any."""
+        return coded.sum(self._pattern) if self.has_patterns else coded
+
     def _energy(self) -> Tensor:
         """Σ_l |m_l|² for each element of the object, or broadcast along it."""
-        energy = self.modulation.abs().square()
-        return energy.sum(self._pattern) if self.has_patterns else energy
+        return squared_magnitude(self.modulation, (self._pattern,) if self.has_patterns else ())
 
 
 def diffracted_space(

@@ -29,18 +29,23 @@ CASES = [(0.3, 2.0, 0.0, 5.0), (40.0, 1.0, 0.5, 3.0), (2.0, 3.0, 0.0, 0.0), (1e-
 
 
 @pytest.mark.parametrize(("u", "gain", "background", "counts"), CASES)
-def test_the_value_is_the_negative_log_density_but_for_what_y_alone_decides(u, gain, background, counts):
+def test_the_value_is_the_negative_log_density_but_for_what_y_alone_decides(u, gain, background, counts, agreement):
     rate = gain * (u + background)
     expected = stats.poisson.logpmf(counts, counts) - stats.poisson.logpmf(counts, rate)
-    # logpmf is a difference of terms of about k log k for k counts: their rounding.
     rounding = 1e-14 * (1 + counts * np.log1p(counts))
     found = Poisson(gain, background).value(tensor(u), tensor(counts / gain))
-    assert float(found) == pytest.approx(expected, abs=rounding)
+    agreement(
+        "likelihood.poisson",
+        "SciPy's logpmf",
+        abs(float(found) - expected),
+        rounding,
+        "logpmf is a difference of terms of about k log k for k counts: their rounding",
+    )
 
 
 @pytest.mark.parametrize(("u", "gain", "background", "counts"), CASES)
 @pytest.mark.parametrize("step", [1e-9, 0.1, 1e3])
-def test_the_prox_is_where_its_derivative_vanishes(u, gain, background, counts, step):
+def test_the_prox_is_where_its_derivative_vanishes(u, gain, background, counts, step, agreement):
     """v (v − background − u) + step · gain · (v − y) = 0, by bisection in v ≥ 0."""
     y = counts / gain
 
@@ -52,8 +57,13 @@ def test_the_prox_is_where_its_derivative_vanishes(u, gain, background, counts, 
     high = 1 + y + u + background
     expected = optimize.brentq(derivative, low, high, xtol=1e-300, rtol=1e-14) if derivative(1e-12) < 0 else 0.0
     v = Poisson(gain, background).prox(tensor(u), tensor(y), step) + background
-    # v is of the order of u: subtracting the background and adding it again rounds.
-    assert float(v) == pytest.approx(expected, rel=1e-12, abs=1e-15 * background)
+    agreement(
+        "likelihood.poisson",
+        "SciPy's brentq, on the derivative of the prox",
+        abs(float(v) - expected),
+        max(1e-12 * expected, 1e-15 * background),
+        "a root to 1e-12 of it; the background, subtracted and added again, rounds",
+    )
 
 
 def test_many_counts_in_single_precision_lose_no_digits():
@@ -77,14 +87,15 @@ def test_outside_the_domain_the_value_is_infinite_and_prox_and_gradient_lead_bac
     assert bool(torch.isfinite(Poisson().grad(torch.zeros(1), torch.tensor([1e6]))).all())
 
 
-def test_samples_are_counts_of_the_gain_and_background():
+def test_samples_are_counts_of_the_gain_and_background(agreement):
     n = 20_000
     data = Poisson(gain=20.0, background=0.15).sample(tensor(0.1).expand(n), Draw(0, (0,), (n,)))
     counts = 20 * data.numpy()
     np.testing.assert_allclose(counts, counts.round(), rtol=0, atol=1e-12)
     # Mean and variance are 5: their standard errors are √(5/n) and √((5 + 2·25)/n).
-    assert abs(counts.mean() - 5) < 5 * np.sqrt(5 / n)
-    assert abs(counts.var() - 5) < 5 * np.sqrt(55 / n)
+    for error in (abs(counts.mean() - 5) / np.sqrt(5 / n), abs(counts.var() - 5) / np.sqrt(55 / n)):
+        reason = "standard errors: one in a million tries is beyond"
+        agreement("likelihood.poisson", "mean and variance of Poisson's law, of samples", error, 5, reason)
     assert abs(counts.mean() - 5 * 1.05) > 5 * np.sqrt(5 / n)  # the check can fail
 
 
