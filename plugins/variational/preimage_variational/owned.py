@@ -14,6 +14,8 @@ from torch import Tensor
 from preimage.operators import LinearOperator
 from preimage.priors import owned_prox
 from preimage.space import Blocks, Factor, owned_add
+from preimage_variational.priors.group_norm import GroupNorm
+from preimage_variational.transforms.differences import ALONG, Differences
 
 
 def owned_lerp(y: Any, x: Any, weight: float) -> Any:
@@ -63,6 +65,18 @@ def owned_add_adjoint(x: Any, linear: LinearOperator, y: Any, alpha: Factor) -> 
     if in_place is None or torch.is_grad_enabled() or isinstance(alpha, Tensor):
         return owned_add(x, linear.adjoint(y), alpha)
     return in_place(x, y, alpha)
+
+
+def owned_ascent(part: Any, linear: LinearOperator, y: Any, x: Any, step: float) -> Any:
+    """Prox of step · g* at y + step · Kx; piece by piece where that is known to be the same."""
+    if isinstance(linear, Differences) and _by_pixel(part, linear) and not torch.is_grad_enabled():
+        return linear.add_applied_(y, x, step, lambda piece: part.conjugate_prox_(piece, step))
+    return owned_conjugate_prox(part, owned_add_applied(y, linear, x, step), step)
+
+
+def _by_pixel(part: Any, differences: Differences) -> bool:
+    """Whether a part is a sum over pixels of norms of their differences."""
+    return isinstance(part, GroupNorm) and part.axis in (None, differences.codomain.axis(ALONG))
 
 
 def owned_conjugate_prox(part: Any, y: Any, step: float) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 import preimage
-from preimage import Memory, hookimpl, split, whole
+from preimage import Memory, halo, hookimpl, split
 from preimage.declarations import Axis
 from preimage.movable import Movable
 from preimage.space import AnySpace, Space
@@ -78,9 +78,9 @@ def preimage_prior(settings: Settings, domain: AnySpace) -> TotalVariation:
 
 @hookimpl
 def preimage_axes(settings: Settings, domain: AnySpace) -> Mapping[str, Axis]:
-    """Pixels depend on their neighbours along the dims of the differences, and so in the end on all along these."""
+    """Pixels depend on their neighbours along the dims of the differences."""
     space, dims = chosen_dims(domain, settings.dims, WHO)
-    return {dim: whole if dim in dims else split for dim in space.dims}
+    return {dim: halo(1) if dim in dims else split for dim in space.dims}
 
 
 @hookimpl

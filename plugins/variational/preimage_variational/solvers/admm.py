@@ -19,7 +19,7 @@ from preimage.priors import Composite, Proximable, owned_prox
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz
 from preimage.space import Space, owned_add
-from preimage_variational.owned import owned_copy, owned_zero
+from preimage_variational.owned import owned_zero
 from preimage_variational.solvers.balancing import change_of_penalty, ones
 from preimage_variational.solvers.change import Moved, of_rank, relative_change
 from preimage_variational.solvers.normal_equation import solve_by_conjugate_gradients
@@ -55,16 +55,16 @@ class AdmmState(State):
 
     Attributes
     ----------
-    wanted : z − u of each term, with z what stands for Kx, and u the multiplier divided by ρ: where the image is drawn.
-    multipliers : u of each term.
+    multipliers : u of each term, divided by ρ.
     data : Aᴴy where the data term is ½‖Ax − y‖², else None.
     growth : by which ρ has been multiplied, (*batch,); 1 where it is fixed.
+    splits : z of each term, which stands for Kx; kept only for the balancing of residuals.
     """
 
-    wanted: tuple[Any, ...]
     multipliers: tuple[Any, ...]
     data: Any
     growth: Any = 1.0
+    splits: tuple[Any, ...] = ()
 
 
 class Admm(Solver):
@@ -107,13 +107,15 @@ class Admm(Solver):
     def start(self, problem: Problem, x0: Any = None) -> AdmmState:
         """From x0 or zero, with multipliers of 0."""
         assert isinstance(problem.operator, LinearOperator)
+        data = problem.operator.adjoint(problem.y) if is_quadratic(problem) else None  # first: it needs most memory
         x = initial_estimate(problem, x0)
+        zeros = [problem.zeros(term.linear.codomain) for term in _terms(problem)]
         return AdmmState(
             x=x,
-            wanted=tuple(problem.zeros(term.linear.codomain) for term in _terms(problem)),
-            multipliers=tuple(problem.zeros(term.linear.codomain) for term in _terms(problem)),
-            data=problem.operator.adjoint(problem.y) if is_quadratic(problem) else None,
+            multipliers=tuple(zeros),
+            data=data,
             growth=ones(problem.domain, x) if self.residual_balancing else 1.0,
+            splits=tuple(zero.clone() for zero in zeros) if self.residual_balancing else (),
         )
 
     def step(self, problem: Problem, state: State) -> AdmmState:
@@ -121,30 +123,25 @@ class Admm(Solver):
         assert isinstance(state, AdmmState)
         terms, growth = _terms(problem), state.growth
         rhos = [self._rho(problem, term, growth) for term in terms]
-        balancing = bool(terms) and state.iteration < self.residual_balancing
-        before = [wanted + u for wanted, u in zip(state.wanted, state.multipliers, strict=True)] if balancing else []
-        start = [x.clone() for x in (state.x, *state.multipliers)] if self.stop.tolerance else []
-        splits, multipliers = [], []
-        for term, rho, spare, u in zip(terms, rhos, state.wanted, state.multipliers, strict=True):
-            point = term.add_applied(u, state.x, 1.0)
-            z = owned_prox(term.part, owned_copy(spare, point), 1 / of_rank(rho, term.linear.codomain))
-            splits.append(z)
-            multipliers.append(owned_add(point, z, -1))
-        if balancing:
-            change = change_of_penalty(problem.domain, terms, rhos, state.x, before, splits, multipliers)
+        before = [x.clone() for x in (state.x, *state.multipliers)] if self.stop.tolerance else []
+        splits, multipliers = _split(terms, rhos, state)
+        if terms and state.iteration < self.residual_balancing:
+            change = change_of_penalty(problem.domain, terms, rhos, state.x, state.splits, splits, multipliers)
             growth, rhos = growth * change, [rho * change for rho in rhos]
             codomains = [term.linear.codomain for term in terms]
             multipliers = [u * (1 / of_rank(change, space)) for u, space in zip(multipliers, codomains, strict=True)]
-        wanted = [owned_add(z, u, -1) for z, u in zip(splits, multipliers, strict=True)]
-        x = self._image(problem, rhos, wanted, state)
+        kept = tuple(z.clone() for z in splits) if self.residual_balancing else ()
+        target = _target(problem, terms, rhos, splits, multipliers, state.data)
+        del splits  # their memory is free while the image is solved for
+        x = self._image(problem, rhos, target, state.x)
         return AdmmState(
             x=x,
             iteration=state.iteration + 1,
-            change=self._change(problem, rhos, start, [x, *multipliers]) if start else None,
-            wanted=tuple(wanted),
+            change=self._change(problem, rhos, before, [x, *multipliers]) if before else None,
             multipliers=tuple(multipliers),
             data=state.data,
             growth=growth,
+            splits=kept,
         )
 
     def _rho(self, problem: Problem, term: Term, growth: Any) -> Any:
@@ -158,12 +155,9 @@ class Admm(Solver):
         weights = [self.penalty * (lipschitz(problem) or 1.0), *rhos]
         return relative_change(map(Moved, spaces, weights, before, after))
 
-    def _image(self, problem: Problem, rhos: list[Any], wanted: list[Any], state: AdmmState) -> Any:
-        """The minimiser of Σ ½ρ‖Kx − (z − u)‖², with ½‖Ax − y‖² where Ax has no split."""
+    def _image(self, problem: Problem, rhos: list[Any], target: Any, x: Any) -> Any:
+        """The image whose image under the Hessian is the target; x is where it was before."""
         terms, domain, quadratic = _terms(problem), problem.domain, is_quadratic(problem)
-        target = state.data.clone() if quadratic else problem.zeros()
-        for term, rho, split in zip(terms, rhos, wanted, strict=True):
-            target = term.add_adjoint(target, split, of_rank(rho, domain))
         solvable = self._closed_form(problem, terms)
         if solvable is not None:
             of_data, of_priors = (1.0, rhos) if quadratic else (rhos[0], rhos[1:])
@@ -178,7 +172,7 @@ class Admm(Solver):
                 result = term.add_normal(result, v, of_rank(rho, domain))
             return result
 
-        return solve_by_conjugate_gradients(domain, hessian, target, state.x, self.inner_iterations)
+        return solve_by_conjugate_gradients(domain, hessian, target, x, self.inner_iterations)
 
     def _closed_form(self, problem: Problem, terms: list[Term]) -> NormalSolvable | None:
         """The operator's own inverse of AᴴA + d, where all priors have splits of the whole x, and d is one number."""
@@ -199,6 +193,27 @@ class Admm(Solver):
 def _terms(problem: Problem) -> list[Term]:
     """What has a split: the data term where it is not quadratic, then every prior."""
     return [*([] if is_quadratic(problem) else [data_term(problem)]), *prior_terms(problem)]
+
+
+def _split(terms: list[Term], rhos: list[Any], state: AdmmState) -> tuple[list[Any], list[Any]]:
+    """The next z and u of every term."""
+    splits, multipliers = [], []
+    for term, rho, u in zip(terms, rhos, state.multipliers, strict=True):
+        point = term.add_applied(u, state.x, 1.0)
+        z = owned_prox(term.part, point.clone(), 1 / of_rank(rho, term.linear.codomain))
+        splits.append(z)
+        multipliers.append(owned_add(point, z, -1))
+    return splits, multipliers
+
+
+def _target(
+    problem: Problem, terms: list[Term], rhos: list[Any], splits: list[Any], multipliers: list[Any], data: Any
+) -> Any:
+    """The gradient at 0, negative, of Σ ½ρ‖Kx − (z − u)‖², with ½‖Ax − y‖² where Ax has no split. Writes over z."""
+    target = problem.zeros() if data is None else data.clone()
+    for term, rho, z, u in zip(terms, rhos, splits, multipliers, strict=True):
+        target = term.add_adjoint(target, owned_add(z, u, -1), of_rank(rho, problem.domain))
+    return target
 
 
 @hookimpl

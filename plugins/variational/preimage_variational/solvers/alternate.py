@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -20,7 +20,8 @@ from preimage.parts import Part
 from preimage.problem import Problem
 from preimage.randomness import derive_seed
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, unmet
-from preimage.space import Blocks, ProductSpace
+from preimage.space import Blocks
+from preimage.unknowns import told, unknowns_of
 from preimage_variational.solvers.inner import largest_memory, solved, union
 
 MANY = 1000
@@ -83,15 +84,26 @@ class Alternate(Movable, Solver):
             likelihood=union(solver.needs.likelihood for solver in solvers.values()),
         )
 
+    def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
+        """Every unknown has a turn, and every prior is of one of them."""
+        turns = ", ".join(self.solvers)
+        if set(unknowns) != set(self.solvers):
+            raise RequestError(f"alternate takes turns between {turns}: {told(unknowns)}")
+        for number, name in enumerate(on, 1):
+            if name is None:
+                raise RequestError(f'prior {number} is on all unknowns: with alternate say on = "...", one of {turns}')
+        for name, solver in self.solvers.items():
+            solver.check_unknowns((), (None,) * list(on).count(name))
+
     def start(self, problem: Problem, x0: Any = None) -> State:
         """From x0 or the operator's initial estimate.
 
         Raises
         ------
-        RequestError : an unknown has no turn, or there is a turn or a prior of none.
+        RequestError : an unknown has no turn, there is a turn of none, or a prior is of all.
         CapabilityError : a turn's solver needs what its operator or its priors do not offer.
         """
-        self._check_names(problem)
+        self.check_unknowns(unknowns_of(problem.domain), problem.on)
         state = State(x=initial_estimate(problem, x0))
         for name, solver in self.solvers.items():
             turn = self._turn(problem, name, state.x)
@@ -127,17 +139,6 @@ class Alternate(Movable, Solver):
             scalars={},
             seed=derive_seed(problem.seed, name, iteration),
         )
-
-    def _check_names(self, problem: Problem) -> None:
-        domain, turns = problem.domain, ", ".join(self.solvers)
-        names = list(domain) if isinstance(domain, ProductSpace) else []
-        if set(names) != set(self.solvers):
-            are = ", ".join(names) or "only one, without a name"
-            raise RequestError(f"alternate takes turns between {turns}: the unknowns are {are}")
-        for number, on in enumerate(problem.on, 1):
-            if on not in names:
-                what = "all unknowns together" if on is None else f"{on!r}"
-                raise RequestError(f'prior {number} is on {what}: with alternate say on = "...", one of {turns}')
 
 
 @hookimpl

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -16,12 +16,12 @@ import preimage
 from preimage import Memory, Scalar, hookimpl
 from preimage.errors import RequestError
 from preimage.likelihoods import Gaussian
-from preimage.offers import offers
 from preimage.operators import LinearOperator, Operator, hstack
 from preimage.priors import Differentiable, Valued
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz
-from preimage.space import AnySpace, Blocks, ProductSpace, owned_add
+from preimage.space import owned_add
+from preimage.unknowns import told, unknowns_of
 
 Rule = Literal["adaptive", "line-search", "lipschitz", "fixed"]
 Momentum = Literal["none", "nesterov", "heavy-ball"]
@@ -123,9 +123,14 @@ class GradientDescent(Solver):
             likelihood=(Gaussian,) if bound else (),
         )
 
+    def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
+        """Steps of their own are for every unknown."""
+        if self.ratios is not None and set(self.ratios) != set(unknowns):
+            raise RequestError(f"gradient-descent has steps for {', '.join(self.ratios)}: {told(unknowns)}")
+
     def start(self, problem: Problem, x0: Any = None) -> GdState:
         """From x0; zero, for a linear operator; else the operator's initial estimate."""
-        self._check_names(problem.domain)
+        self.check_unknowns(unknowns_of(problem.domain), problem.on)
         state = GdState(x=initial_estimate(problem, x0))
         if self.momentum != "none":
             state.velocity = problem.zeros()
@@ -141,7 +146,7 @@ class GradientDescent(Solver):
         assert isinstance(state, GdState)
         kept = None if state.velocity is None else state.velocity * self._share(state.iteration)
         point = state.x + kept if self.momentum == "nesterov" else state.x
-        gradient = _gradient(problem, point)
+        gradient = problem.gradient(point)
         direction = self._scaled(gradient)
         length, growth = self._length(problem, state, point, gradient, direction)
         velocity = None if kept is None else owned_add(kept, direction, -length)
@@ -187,7 +192,7 @@ class GradientDescent(Solver):
         """Where the data term, linearised, is least along the gradient; 1 where it is flat there."""
         domain: Any = problem.domain
         codomain: Any = problem.operator.codomain
-        gradient = _gradient(problem, x)
+        gradient = problem.gradient(x)
         direction = self._scaled(gradient)
         predicted, along = problem.operator(x), problem.operator.jvp(x, direction)
         size2 = codomain.squared_norm(predicted)
@@ -197,25 +202,6 @@ class GradientDescent(Solver):
         curvature = codomain.inner(along, slope(predicted + along * reach, y) - slope(predicted, y)).real / reach
         descent = domain.inner(gradient, direction).real
         return self.scale * _ratio(descent, curvature.abs().reshape(descent.shape))
-
-    def _check_names(self, domain: AnySpace) -> None:
-        names = list(domain) if isinstance(domain, ProductSpace) else []
-        if self.ratios is not None and set(self.ratios) != set(names):
-            are = ", ".join(names) or "only one, without a name"
-            raise RequestError(f"gradient-descent has steps for {', '.join(self.ratios)}: the unknowns are {are}")
-
-
-def _gradient(problem: Problem, x: Any) -> Any:
-    """The gradient of the objective."""
-    gradient = problem.data_gradient(x)
-    for prior, on in zip(problem.priors, problem.on, strict=True):
-        smooth = offers(prior, Differentiable)
-        assert smooth is not None
-        if on is None:
-            gradient = gradient + smooth.grad(x)
-        else:
-            gradient = Blocks({**gradient, on: gradient[on] + smooth.grad(x[on])})
-    return gradient
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

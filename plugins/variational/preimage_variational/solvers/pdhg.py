@@ -16,7 +16,7 @@ from preimage.operators import Identity, LinearOperator
 from preimage.priors import Composite, Proximable
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz
-from preimage_variational.owned import owned_conjugate_prox, owned_copy, owned_lerp, owned_sum
+from preimage_variational.owned import owned_copy, owned_lerp, owned_sum
 from preimage_variational.solvers.change import Moved, relative_change
 from preimage_variational.solvers.terms import MANY, Term, data_term, is_quadratic, prior_terms, run_norm
 
@@ -106,13 +106,14 @@ class Pdhg(Solver):
         """From x0 or zero, with multipliers of 0."""
         assert isinstance(problem.operator, LinearOperator)
         quadratic = is_quadratic(problem)
+        data = problem.operator.adjoint(problem.y) if quadratic else None  # first: it needs most memory
         x = initial_estimate(problem, x0)
         return PdhgState(
             x=x,
             ahead=x.clone(),
             duals=tuple(problem.zeros(term.linear.codomain) for term in _Scheme.of(problem, self.balance).dual),
             fit=problem.zeros(None if quadratic else problem.operator.codomain),
-            data=problem.operator.adjoint(problem.y) if quadratic else None,
+            data=data,
         )
 
     def step(self, problem: Problem, state: State) -> PdhgState:
@@ -121,7 +122,7 @@ class Pdhg(Solver):
         scheme = _Scheme.of(problem, self.balance)
         before = [x.clone() for x in (state.x, state.fit, *state.duals)] if self.stop.tolerance else []
         duals = tuple(
-            _ascended(term, dual, state.ahead, scheme.sigma(term))
+            term.ascended(dual, state.ahead, scheme.sigma(term))
             for term, dual in zip(scheme.dual, state.duals, strict=True)
         )
         fit = self._fitted(problem, state)
@@ -146,15 +147,10 @@ class Pdhg(Solver):
     def _fitted(self, problem: Problem, state: PdhgState) -> Any:
         """The next multiplier of the data term, whose step length is the balance."""
         if not is_quadratic(problem):
-            return _ascended(data_term(problem), state.fit, state.ahead, self.balance)
+            return data_term(problem).ascended(state.fit, state.ahead, self.balance)
         assert isinstance(problem.operator, LinearOperator)
         share = self.balance / (1 + self.balance)
         return problem.operator.add_normal(owned_lerp(state.fit, state.data, share), state.ahead, -share)
-
-
-def _ascended(term: Term, dual: Any, x: Any, sigma: float) -> Any:
-    """Prox of σg* at dual + σ K x."""
-    return owned_conjugate_prox(term.part, term.add_applied(dual, x, sigma), sigma)
 
 
 def _change(problem: Problem, scheme: _Scheme, before: list[Any], after: list[Any]) -> Tensor:

@@ -19,7 +19,7 @@ from preimage.nested import Nested
 from preimage.parts import Part
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop
-from preimage.solving.state import map_tensors
+from preimage.solving.state import hollow
 from preimage.space import AnySpace
 from preimage_variational.solvers.inner import largest_memory, stepped, union
 
@@ -68,10 +68,15 @@ class SolverSequence(Movable, Solver):
         self.couples = any(solver.couples for solver in self.solvers)
         self.minimises = last.minimises
 
+    def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
+        """What suits all of the solvers."""
+        for solver in self.solvers:
+            solver.check_unknowns(unknowns, on if _takes_priors(solver) else ())
+
     def start(self, problem: Problem, x0: Any = None) -> SequenceState:
         """The first solver's, and of the others what their states will be like."""
         first = self._started(problem, 0, x0)
-        others = (_idle(self._started(problem, i, first.x)) for i in range(1, len(self.solvers)))
+        others = (hollow(self._started(problem, i, first.x)) for i in range(1, len(self.solvers)))
         return SequenceState(x=first.x, current=0, inner=(first, *others))
 
     def step(self, problem: Problem, state: State) -> SequenceState:
@@ -91,7 +96,7 @@ class SolverSequence(Movable, Solver):
             change=working.change,
             done=torch.ones_like(_numbers(problem, 0.0), dtype=torch.bool) if over else None,
             current=current,
-            inner=tuple(working if i == current else _idle(other) for i, other in enumerate(state.inner)),
+            inner=tuple(working if i == current else hollow(other) for i, other in enumerate(state.inner)),
         )
 
     def objective(self, problem: Problem, x: Any, predicted: Any = None) -> Tensor:
@@ -143,11 +148,6 @@ def _needs(solvers: Sequence[Solver]) -> Needs:
         priors=priors,
         likelihood=union(solver.needs.likelihood for solver in solvers),
     )
-
-
-def _idle(state: State) -> State:
-    """A state of the same form that holds no memory."""
-    return map_tensors(lambda tensor: tensor.new_zeros(()).expand(tensor.shape), state)  # type: ignore[no-any-return]
 
 
 def _numbers(problem: Problem, value: float) -> Tensor:

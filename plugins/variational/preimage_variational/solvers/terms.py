@@ -12,7 +12,7 @@ from preimage.operators import Identity, LinearOperator
 from preimage.priors import Composite, Proximable, owned_prox
 from preimage.problem import Problem
 from preimage.space import Blocks, Factor
-from preimage_variational.owned import owned_add_adjoint, owned_add_applied
+from preimage_variational.owned import owned_add_adjoint, owned_add_applied, owned_ascent
 
 MANY = 1000
 """Of priors that there may be, fewer than this."""
@@ -44,6 +44,10 @@ class Term:
     def add_adjoint(self, x: Any, y: Any, alpha: Factor) -> Any:
         """X + alpha · Kᴴ y, over x."""
         return self._changed(x, lambda part: owned_add_adjoint(part, self.linear, y, alpha))
+
+    def ascended(self, y: Any, x: Any, step: float) -> Any:
+        """Prox of step · g* at y + step · K x, over y."""
+        return owned_ascent(self.part, self.linear, y, x if self.on is None else x[self.on], step)
 
     def add_normal(self, y: Any, x: Any, alpha: Factor) -> Any:
         """Y + alpha · KᴴK x, over y."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import torch
@@ -17,6 +17,7 @@ ALONG = "along"
 """The first dim of what `Differences` gives: along which dim of the image a difference was taken."""
 
 Index = tuple[slice, ...]
+Finish = Callable[[Tensor], object]
 
 
 class Differences(LinearOperator):
@@ -40,18 +41,29 @@ class Differences(LinearOperator):
         self.weights = tuple(1 / spacing.get(dim, 1.0) for dim in self.dims)
         super().__init__(space, Space((ALONG, *space.dims), (len(self.dims), *space.shape), space.dtype))
 
-    def add_applied_(self, y: Tensor, x: Tensor, alpha: float) -> Tensor:
-        """y + alpha · Dx, written over y, which belongs to the caller. Records no gradient."""
+    def add_applied_(self, y: Tensor, x: Tensor, alpha: float, finish: Finish | None = None) -> Tensor:
+        """y + alpha · Dx, written over y, which belongs to the caller. Records no gradient.
+
+        Parameters
+        ----------
+        finish : called with every piece of the result, to write over it while it is in the cache; a piece has all
+            differences of its pixels.
+        """
         image, differences = _real(x), self._unbound(y)
-        for number, first, second in self._neighbours(image):
-            weight = alpha * self.weights[number]
-            differences[number][first].add_(image[second], alpha=weight).sub_(image[first], alpha=weight)
+        cut, slabs = _slabs(image)
+        for slab in slabs:
+            for number, first, second in self._neighbours(image, cut, slab):
+                weight = alpha * self.weights[number]
+                differences[number][first].add_(image[second], alpha=weight).sub_(image[first], alpha=weight)
+            if finish is not None:
+                axis = cut if cut < x.ndim - self.domain.ndim else cut + 1  # `along` is after batch dims
+                finish(y[(slice(None),) * axis + (slab,)])
         return y
 
     def add_adjoint_(self, x: Tensor, y: Tensor, alpha: float) -> Tensor:
         """x + alpha · Dᴴy, written over x, which belongs to the caller. Records no gradient."""
         image, differences = _real(x), self._unbound(y)
-        for number, first, second in self._neighbours(image):
+        for number, first, second in self._all_neighbours(image):
             weight, difference = alpha * self.weights[number], differences[number][first]
             image[second].add_(difference, alpha=weight)
             image[first].sub_(difference, alpha=weight)
@@ -75,7 +87,7 @@ class Differences(LinearOperator):
     def _add_laplacian(self, y: Tensor, x: Tensor, alpha: float) -> Tensor:
         """y + alpha · DᴴD x, written over y: what one difference adds to its two pixels."""
         result, image = _real(y), _real(x)
-        for number, first, second in self._neighbours(image):
+        for number, first, second in self._all_neighbours(image):
             weight, difference = alpha * self.weights[number] ** 2, image[second] - image[first]
             result[second].add_(difference, alpha=weight)
             result[first].sub_(difference, alpha=weight)
@@ -90,19 +102,23 @@ class Differences(LinearOperator):
         """The differences along each dim."""
         return _real(y).unbind(-self.domain.ndim - 2)
 
-    def _neighbours(self, image: Tensor) -> Iterator[tuple[int, Index, Index]]:
+    def _all_neighbours(self, image: Tensor) -> Iterator[tuple[int, Index, Index]]:
         """Yield, slab by slab and dim by dim, where the first and where the second of all neighbours are."""
         cut, slabs = _slabs(image)
         for slab in slabs:
-            for number, axis in enumerate(self.axes):
-                index = [slice(None)] * image.ndim
-                index[cut] = slab
-                n = image.shape[axis - 1]
-                start, stop, _ = index[axis - 1].indices(n)
-                first, second = list(index), list(index)
-                first[axis - 1] = slice(start, min(stop, n - 1))
-                second[axis - 1] = slice(start + 1, min(stop, n - 1) + 1)
-                yield number, tuple(first), tuple(second)
+            yield from self._neighbours(image, cut, slab)
+
+    def _neighbours(self, image: Tensor, cut: int, slab: slice) -> Iterator[tuple[int, Index, Index]]:
+        """Yield the same for those of which the first is in a slab."""
+        for number, axis in enumerate(self.axes):
+            index = [slice(None)] * image.ndim
+            index[cut] = slab
+            n = image.shape[axis - 1]
+            start, stop, _ = index[axis - 1].indices(n)
+            first, second = list(index), list(index)
+            first[axis - 1] = slice(start, min(stop, n - 1))
+            second[axis - 1] = slice(start + 1, min(stop, n - 1) + 1)
+            yield number, tuple(first), tuple(second)
 
 
 def _slabs(image: Tensor) -> tuple[int, list[slice]]:

@@ -16,6 +16,7 @@ from preimage.data import DEVICE
 from preimage.errors import RequestError, WeightsError
 from preimage.space import ProductSpace, Space
 from preimage.testing import PriorLaws
+from preimage.testing.agreement import largest_error
 from preimage.weights import Expects, save_weights
 from preimage_variational.denoisers import dncnn
 from preimage_variational.denoisers.dncnn import Settings, preimage_axes, preimage_memory, preimage_prior
@@ -24,6 +25,8 @@ from preimage_variational.denoisers.dncnn_weights import read_dncnn
 
 SET12 = 29.1, 33.1
 """dB that DnCNN-S reaches on the twelve photographs of Set12 with noise of 25/255 (Zhang et al. 2017)."""
+SPREAD = (SET12[1] - SET12[0]) / 2, "dB: the photographs of Set12 spread by that from their middle"
+SINGLE = 1e-6, "weights are in single precision, of which each of three layers rounds once"
 SPACE = Space(("y", "x"), (9, 12), torch.float64)
 
 
@@ -73,18 +76,17 @@ def clipped(x, sigma, mode):
 
 
 @pytest.mark.parametrize(("level", "mode"), [(0.3, "constant"), (None, "wrap")])
-def test_the_networks_of_the_examples_do_what_they_say(level, mode, tmp_path):
+def test_the_networks_of_the_examples_do_what_they_say(level, mode, tmp_path, agreement):
     x = drawn()
     found = made(SPACE, write_clipping(tmp_path, level)).denoise(x, 0.3)
-    # Weights are in single precision, of which each of three layers rounds once.
-    np.testing.assert_allclose(found.numpy(), clipped(x.numpy(), 0.3, mode), rtol=0, atol=1e-6)
+    agreement("prior.dncnn", "SciPy's correlate", largest_error(found, clipped(x.numpy(), 0.3, mode)), *SINGLE)
 
 
-def test_a_network_of_one_level_is_used_for_others(tmp_path):
+def test_a_network_of_one_level_is_used_for_others(tmp_path, agreement):
     """At a higher one the image is made darker, at a lower one a share of the noise is taken."""
     denoiser, x = made(SPACE, write_clipping(tmp_path, 0.2)), drawn()
     higher, lower, own = (denoiser.denoise(x, sigma) for sigma in (0.6, 0.05, 0.2))
-    np.testing.assert_allclose(higher.numpy(), clipped(x.numpy(), 0.6, "constant"), rtol=0, atol=1e-6)
+    agreement("prior.dncnn", "SciPy's correlate", largest_error(higher, clipped(x.numpy(), 0.6, "constant")), *SINGLE)
     torch.testing.assert_close(lower, x + 0.25 * (own - x), rtol=0, atol=1e-12)
 
 
@@ -240,12 +242,12 @@ def test_kair_s_network_has_the_published_number_of_weights(real_data):
     assert not network.told_the_level
 
 
-def test_kair_s_network_denoises_as_published(real_data, photograph):
+def test_kair_s_network_denoises_as_published(real_data, photograph, agreement):
     sigma, weights = 25 / 255, real_data / "model_dncnn_kair" / "dncnn_25.pth"
     y = noisy(photograph, sigma)
     denoiser = made(Space(("y", "x"), tuple(photograph.shape), torch.float32), weights, noise_level=sigma)
     found = psnr(denoiser.denoise(y, sigma), photograph)
-    assert SET12[0] < found < SET12[1]
+    agreement("prior.dncnn", "the published PSNR, of KAIR's weights", abs(found - sum(SET12) / 2), *SPREAD)
     # The controls: a level that is not that of the noise, and weights in another order.
     assert psnr(denoiser.denoise(y, sigma / 3), photograph) < SET12[0] - 3
     with torch.no_grad():
@@ -257,19 +259,20 @@ def test_kair_s_network_denoises_as_published(real_data, photograph):
 @pytest.mark.parametrize(
     ("variant", "sigma", "gain"), [("L", 0.06, 6.8), ("M", 0.1, 7.5), ("H", 0.2, 10.9), ("N", 0.1, 7.5)]
 )
-def test_scico_s_networks_denoise_as_on_another_photograph(variant, sigma, gain, real_data, photograph):
+def test_scico_s_networks_denoise_as_on_another_photograph(variant, sigma, gain, real_data, photograph, agreement):
     """The gains are those on the fourth photograph of Set12, where KAIR's network reaches 29.4 dB."""
     weights, told = real_data / "model_dncnn_scico" / f"dncnn6{variant}.mpk", variant == "N"
     space = Space(("y", "x"), tuple(photograph.shape), torch.float32)
     denoiser = made(space, weights, noise_level=None if told else sigma)
     y = noisy(photograph, sigma)
     found, control = (psnr(denoiser.denoise(y, s), photograph) - psnr(y, photograph) for s in (sigma, sigma / 2))
-    assert gain + SET12[0] - 29.4 < found < gain + SET12[1] - 29.4
+    middle = gain + sum(SET12) / 2 - 29.4
+    agreement("prior.dncnn", "the PSNR on another photograph, of scico's weights", abs(found - middle), *SPREAD)
     assert control < gain + SET12[0] - 29.4
 
 
 @pytest.mark.parametrize("variant", ["M", "N"])
-def test_scico_s_weights_are_decoded_as_their_layers_say(variant, real_data):
+def test_scico_s_weights_are_decoded_as_their_layers_say(variant, real_data, agreement):
     """The whole network by scipy, from the file's bytes: circular convolutions, normalisation apart from them."""
     path = real_data / "model_dncnn_scico" / f"dncnn6{variant}.mpk"
 
@@ -299,5 +302,10 @@ def test_scico_s_weights_are_decoded_as_their_layers_say(variant, real_data):
     noise = convolved(channels, tree["params"]["conv_end"]["kernel"])[0]
     network = read_dncnn(path).double()
     given = torch.from_numpy(np.stack([image, level] if variant == "N" else [image]))[None]
-    # Merging rounds weights to single precision once: six layers leave some 1e-6 of values of about 1.
-    np.testing.assert_allclose(network(given)[0, 0].numpy(), noise, rtol=0, atol=1e-5)
+    agreement(
+        "prior.dncnn",
+        "SciPy's correlate, layer by layer from the bytes of scico's file",
+        largest_error(network(given)[0, 0], noise),
+        1e-5,
+        "merging rounds weights to single precision once: six layers leave some 1e-6",
+    )

@@ -5,11 +5,13 @@ import pytest
 import torch
 import xarray as xr
 from pydantic import ValidationError
+from scipy import optimize
 
 from preimage.data import located
 from preimage.errors import DataError, RequestError, SpaceError
 from preimage.space import ProductSpace, Space
 from preimage.testing import PriorLaws
+from preimage.testing.agreement import largest_error
 from preimage_variational.priors import non_negativity, real_valued, support
 from preimage_variational.priors.non_negativity import NonNegativity
 from preimage_variational.priors.real_valued import RealValued
@@ -29,6 +31,33 @@ class TestRealValuedLaws(PriorLaws):
 
 class TestSupportLaws(PriorLaws):
     method = support
+
+
+def _nearest(x, directions, non_negative=False):
+    """The nearest point to x of what non-negative or any real factors make of complex directions, by SciPy."""
+    real = [np.concatenate([part.real, part.imag], -1) for part in (directions, x.numpy().ravel())]
+    lowest = 0 if non_negative else -np.inf
+    found = optimize.lsq_linear(real[0].T, real[1], (lowest, np.inf), method="bvls", tol=1e-14).x
+    return (found @ directions).reshape(x.shape)
+
+
+@pytest.mark.parametrize("name", ["non-negativity", "real-valued", "support"])
+def test_the_prox_is_the_nearest_point_of_a_least_squares_problem(name, agreement):
+    x = IMAGE.randn(torch.Generator().manual_seed(0))
+    units = np.eye(12)
+    match name:
+        case "non-negativity":
+            prior, expected = NonNegativity(), _nearest(x, units, non_negative=True)
+        case "real-valued":
+            prior, expected = RealValued(), _nearest(x, units)
+        case "support":
+            prior = preimage_prior(Settings(box={"y": (1, 3), "x": (0, 2)}), IMAGE, EMPTY)
+            inside = units[[4, 5, 8, 9]]  # of rows of four, the first two pixels of the second and the third
+            expected = _nearest(x, np.concatenate([inside, 1j * inside]))
+    error = largest_error(prior.prox(x, 0.3), expected)
+    agreement(
+        f"prior.{name}", "SciPy's lsq_linear, for the nearest point", error, 1e-13, "rounding, at a condition of 1"
+    )
 
 
 def test_what_is_negative_becomes_zero_and_what_is_imaginary_as_well():

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import cvxpy
-import numpy as np
 import pytest
 import torch
 
 from preimage.errors import RequestError
 from preimage.space import Space
 from preimage.testing import PriorLaws
+from preimage.testing.agreement import largest_error
 from preimage_variational.priors import simplex
 from preimage_variational.priors.simplex import Settings, Simplex, preimage_prior
 
@@ -22,15 +22,20 @@ def draw(*shape, dtype=torch.float64, seed=0):
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
 @pytest.mark.parametrize("total", [0.3, 1.0, 4.0])
-def test_it_is_the_nearest_point_of_a_quadratic_program(scale, total):
+def test_it_is_the_nearest_point_of_a_quadratic_program(scale, total, agreement):
     x = scale * draw(3, 5)
     found = Simplex(Space(("y", "x"), (3, 5), torch.float64), ("y", "x"), total).prox(x, 1.0)
     z = cvxpy.Variable((3, 5))
     cvxpy.Problem(cvxpy.Minimize(cvxpy.sum_squares(z - x.numpy())), [z >= 0, cvxpy.sum(z) == total]).solve(
         solver=cvxpy.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12
     )
-    # A gap of 1e-12 of a squared distance leaves 1e-6 of a distance.
-    np.testing.assert_allclose(found.numpy(), z.value, atol=1e-6 * max(1, scale))
+    agreement(
+        "prior.simplex",
+        "cvxpy's quadratic program",
+        largest_error(found, z.value),
+        1e-6 * max(1, scale),
+        "a gap of 1e-12 of a squared distance leaves 1e-6 of a distance",
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -1,15 +1,34 @@
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
+from scipy import stats
 
 from preimage.space import Blocks, Space
 from preimage.testing import PriorLaws
+from preimage.testing.agreement import largest_error
 from preimage_variational.priors import tikhonov
 from preimage_variational.priors.tikhonov import Settings, Tikhonov, preimage_axes
 
 
 class TestLaws(PriorLaws):
     method = tikhonov
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_it_is_scipys_normal_density_and_its_prox_numpys_least_squares(dtype, agreement):
+    """A variance of 1/λ of each real number; the prox is the least of ‖[√λ I, I/√step] z − [0, x/√step]‖²."""
+    x, weight, step = torch.randn(20, dtype=dtype, generator=torch.Generator().manual_seed(0)), 0.6, 0.7
+    numbers = torch.view_as_real(x).numpy() if dtype.is_complex else x.numpy()
+    density = stats.norm(scale=weight**-0.5)
+    expected = np.sum(density.logpdf(0) - density.logpdf(numbers))
+    error = abs(float(Tikhonov(weight).value(x)) / expected - 1)
+    agreement("prior.tikhonov", "SciPy's logpdf", error, 1e-14, "relative: a sum of forty squares, rounded")
+    stacked = np.concatenate([weight**0.5 * np.eye(20), np.eye(20) / step**0.5])
+    expected, *_ = np.linalg.lstsq(stacked, torch.cat([0 * x, x / step**0.5]).numpy())
+    error = largest_error(Tikhonov(weight).prox(x, step), expected)
+    agreement("prior.tikhonov", "NumPy's lstsq, for the prox", error, 1e-14, "rounding, at a condition of 1")
 
 
 def test_values_and_prox_of_one_number():

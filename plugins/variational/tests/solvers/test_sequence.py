@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from preimage.operators import LinearOperator, PseudoInvertible
 from preimage.priors import Proximable
 from preimage.solving import Stop, load_state, save_state, solve
 from preimage.testing import SolverLaws, bound
+from preimage.testing.agreement import largest_error
 from preimage_variational.examples import Deviation, problems, with_prior
 from preimage_variational.priors.l1 import L1Norm
 from preimage_variational.priors.tikhonov import Tikhonov
@@ -53,7 +55,7 @@ def bare(of):
 
 @pytest.mark.parametrize("batch", [(), (3,)])
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3])
-def test_it_is_running_them_by_hand_bit_for_bit(batch, tolerance):
+def test_it_is_running_them_by_hand_bit_for_bit(batch, tolerance, agreement):
     """Also where elements of a batch arrive at different iterations, and solvers before their last."""
     given = problem(batch)
     solvers = Fista(40, tolerance, accelerated=False), Fista(60, tolerance, restart=True), Pdhg(30, tolerance)
@@ -63,6 +65,7 @@ def test_it_is_running_them_by_hand_bit_for_bit(batch, tolerance):
         x, iterations = state.x, iterations + state.iteration
     found = solve(SolverSequence(solvers), given)
     assert torch.equal(found.x, x)
+    agreement("solver.sequence", "its solvers, run one by one", largest_error(found.x, x), 0, "the same operations")
     assert found.iteration == iterations
     assert (iterations < 40 + 60 + 30) == (tolerance > 0)
 
@@ -76,6 +79,16 @@ def test_a_solver_that_takes_no_prior_makes_the_start(start):
     assert found.iteration == start.stop.max_iter + 5
     cold = solve(Fista(5), given).x
     assert float((cold - by_hand).norm()) > 1e-3
+
+
+def test_two_solvers_of_least_squares_end_at_its_dense_solution(agreement):
+    """Three steps of the first are not enough for six unknowns, those of the second are, from where the first ended."""
+    given = bare(problem())
+    expected, *_ = np.linalg.lstsq(given.operator.matrix.numpy(), given.y.numpy())
+    solvers = ConjugateGradient(max_iter=3), ConjugateGradient(max_iter=12)
+    assert largest_error(solve(solvers[0], given).x.flatten(), expected) > 1e-3
+    error = largest_error(solve(SolverSequence(solvers), given).x.flatten(), expected)
+    agreement("solver.sequence", "NumPy's lstsq", error, 1e-13, "rounding, times a condition of 9")
 
 
 @pytest.mark.parametrize("n", range(1, 10))

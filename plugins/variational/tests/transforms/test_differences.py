@@ -9,6 +9,7 @@ import torch
 from preimage.errors import SpaceError
 from preimage.space import Space
 from preimage.testing import check_operator
+from preimage.testing.agreement import largest_error
 from preimage_variational.transforms import differences
 from preimage_variational.transforms.differences import ALONG, Differences
 
@@ -28,7 +29,7 @@ def _random(space, seed=0, batch=()):
 @pytest.mark.parametrize(
     ("shape", "dims"), [((4, 5, 6), DIMS), ((4, 5, 6), ("x", "z")), ((3, 7), ("y",)), ((5,), ("x",))]
 )
-def test_they_are_those_of_numpy_and_zero_at_the_end(shape, dims, dtype):
+def test_they_are_those_of_numpy_and_zero_at_the_end(shape, dims, dtype, agreement):
     operator = _differences(shape, dims, dtype=dtype, x=0.5)
     x = _random(operator.domain, batch=(2,))
     found = operator(x)
@@ -37,7 +38,8 @@ def test_they_are_those_of_numpy_and_zero_at_the_end(shape, dims, dtype):
         axis = operator.domain.axis(dim)
         last = np.take(x.numpy(), [-1], axis)
         expected = np.diff(x.numpy(), axis=axis, append=last) / (0.5 if dim == "x" else 1)
-        np.testing.assert_allclose(found.select(-len(shape) - 1, number).numpy(), expected, rtol=0, atol=1e-14)
+        error = largest_error(found.select(-len(shape) - 1, number), expected)
+        agreement("prior.total-variation", "NumPy's diff, for the differences", error, 1e-14, "a difference, rounded")
 
 
 @pytest.mark.parametrize("shape", [(6, 1, 5), (1, 1, 1), (9, 7), (2,)])
@@ -50,13 +52,14 @@ def test_they_obey_the_laws_of_operators(shape, spacing):
 @pytest.mark.parametrize(
     ("shape", "dims"), [((5, 4, 3), DIMS), ((5, 4, 3), ("z", "x")), ((1, 6), ("y", "x")), ((1,), ("x",))]
 )
-def test_the_norm_is_that_of_the_dense_matrix(shape, dims):
+def test_the_norm_is_that_of_the_dense_matrix(shape, dims, agreement):
     operator = _differences(shape, dims, dtype=torch.float64, z=3.0)
     n = math.prod(shape)
     matrix = operator(torch.eye(n, dtype=torch.float64).reshape(n, *shape)).reshape(n, -1)
     assert operator.norm().kind == "exact"
-    # A closed form and an SVD in double precision.
-    assert operator.norm().value == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2)), rel=1e-13, abs=1e-15)
+    norm = float(torch.linalg.matrix_norm(matrix, 2))
+    error, reason = abs(operator.norm().value - norm), "a closed form and an SVD in double precision"
+    agreement("prior.total-variation", "torch's norm of dense differences", error, max(1e-13 * norm, 1e-15), reason)
 
 
 def test_the_norm_of_a_large_volume_is_below_the_usual_bound():
@@ -87,6 +90,26 @@ def test_what_is_added_in_place_is_what_the_operator_gives():
         other = x.clone()
         assert operator.add_applied_(y, x, 1.0) is y
         assert operator.add_adjoint_(other, y, 1.0) is other
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (40,)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_every_piece_is_finished_once_with_all_differences_of_its_pixels(batch, dtype, monkeypatch):
+    monkeypatch.setattr(differences, "PIECE", 512)
+    operator = _differences((5, 6, 4), ("z", "x"), dtype=dtype)
+    x, y = _random(operator.domain, batch=batch), _random(operator.codomain, 1, batch=batch)
+    seen = []
+
+    def shorten(piece):
+        seen.append(piece.shape)
+        return piece.mul_(1 / torch.linalg.vector_norm(piece, dim=-4, keepdim=True).clamp_min(1))
+
+    expected = shorten(y - 0.3 * operator(x))
+    seen.clear()
+    found = operator.add_applied_(y.clone(), x, -0.3, shorten)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)  # sums in another order
+    assert len(seen) > 1
+    assert {shape[-4] for shape in seen} == {2}
 
 
 def test_its_argument_stays_as_it_is_whatever_its_strides():
