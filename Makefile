@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 PYTEST_FLAGS ?= -n logical --maxprocesses 8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs
+.PHONY: help setup demo test faults oracles lint bench docs
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ demo: setup  ## Reconstruct a real multi-coil 3D brain, block by block
 # One thread a test process: the processes already keep every core busy.
 test: setup  ## Run every test but the slow ones on the wheels
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+faults: setup  ## Kill, cut off and damage runs, and show that each ends bitwise equal to one left alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS) -m "" tests/faults
+
+oracles: setup  ## Compare every method with independent oracles, and write how near they come
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS) -o pythonpath="tests examples/lab-tomography" \
+		-m oracle --agreements --agreements-file docs/verification.md tests plugins examples/lab-tomography/tests
 
 lint: setup  ## Style, types, and who may import whom
 	$(BIN)/ruff check .

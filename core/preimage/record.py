@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from preimage.nested import nested_parts
 from preimage.parts import Part
 
 LIBRARIES = ("preimage", "torch", "numpy", "zarr", "xarray", "dask")
@@ -25,6 +26,26 @@ def digest(value: Any) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of what computes."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def described_parts(parts: Sequence[Part]) -> list[dict[str, str]]:
+    """Which method of which distribution and version every part is, parts inside settings too."""
+    return [{"kind": part.kind, "name": part.name, **part.origin} for part in nested_parts(parts)]
+
+
+def differing_parts(then: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]) -> list[str]:
+    """Where two lists of described parts differ, as `operator blur: lab-optics 1.2, here 1.3`."""
+    if [(part["kind"], part["name"]) for part in then] != [(part["kind"], part["name"]) for part in now]:
+        return ["the run file gives other parts here"]
+    return [
+        f"{one['kind']} {one['name']}: {_origin(one)}, here {_origin(other)}"
+        for one, other in zip(then, now, strict=True)
+        if one != other
+    ]
+
+
+def _origin(part: Mapping[str, str]) -> str:
+    return f"{part.get('distribution', '?')} {part.get('version', '')}".strip()
 
 
 def input_identities(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:

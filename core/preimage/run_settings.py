@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, ByteSize, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from preimage.settings import Settings
 
@@ -33,6 +43,17 @@ class SimulateSettings(Settings):
     """Standard deviation of the noise in the units of the data, E|n|² = noise², real or complex."""
 
 
+class TlsSettings(Settings):
+    """`[compute.tls]`: the certificates by which this process and a scheduler at `tls://` know each other."""
+
+    ca: Path
+    """Certificate of the authority that both trust, a PEM file."""
+    cert: Path
+    """This process's own certificate, a PEM file."""
+    key: Path
+    """The key of that certificate, a PEM file."""
+
+
 class ComputeSettings(Settings):
     """`[compute]`: where and how a run computes."""
 
@@ -44,12 +65,49 @@ class ComputeSettings(Settings):
     """Threads of one worker. Part of the plan: one and two threads do not give bitwise equal sums."""
     blocks: dict[str, PositiveInt] = Field(default_factory=dict)
     """Length of a block along dims that everything in the run splits, such as { x = 8 }; else `memory` decides."""
+    probe: bool = True
+    """Whether one block is begun first, where `memory` decides about blocks, to see what a block really needs."""
     rewrite: bool = True
     """Whether the operator may propose preparations before itself, such as the inverse FFT of a full readout."""
     normalise: bool = True
     """Whether to solve for the data divided by the run's scale, so that weights mean the same in any units."""
     checkpoint: Duration = 300.0
     """How often the state of the block in work is saved, such as "5 min"."""
+    workers: PositiveInt = 1
+    """Worker processes on this machine, each with its own `memory` and `threads`; 1 works in this process itself."""
+    scheduler: str | None = Field(default=None, pattern=r"^(tcp|tls)://.+:\d+$")
+    """Address of a dask scheduler whose workers do the work, such as "tls://node1:8786"."""
+    scheduler_file: Path | None = None
+    """Or the file that `dask scheduler --scheduler-file` writes."""
+    tls: TlsSettings | None = None
+    """Certificates for a scheduler at tls://; without, those of dask's own configuration."""
+    insecure: bool = False
+    """Whether to go to a scheduler at tcp:// on another machine, where whoever reaches the port can run code."""
+    stall: Duration = 300.0
+    """How long to wait where no worker is there and no block gets done, before the run fails."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        places = [name for name in ("scheduler", "scheduler_file") if getattr(self, name) is not None]
+        if self.workers > 1:
+            places.insert(0, "workers")
+        if len(places) > 1:
+            raise ValueError(f"{' and '.join(places)} both say who does the work: keep one of them")
+        return self
+
+    @property
+    def on_a_cluster(self) -> bool:
+        """Whether workers of a dask scheduler do the work."""
+        return bool(self.scheduler or self.scheduler_file)
+
+    @classmethod
+    def deciding(cls, section: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of the section that can change a result."""
+        return {name: value for name, value in section.items() if name not in WHERE}
+
+
+WHERE = ("checkpoint", "workers", "scheduler", "scheduler_file", "tls", "insecure", "stall")
+"""Settings of `[compute]` that say where and how a run is done, and change nothing of its result."""
 
 
 class OutputSettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -64,15 +65,29 @@ def register(manager: pluggy.PluginManager, method: Method, module: Any) -> None
 
     Raises
     ------
-    NotAPluginError : a hook does not exist; pluggy's own `check_pending` knows no hint.
-    pluggy.PluginValidationError : a hook has an argument that its specification lacks.
+    NotAPluginError : a hook or an argument of one does not exist; pluggy's own messages know no hint.
     """
-    manager.register(module, name=f"{method.distribution}:{method.key}")
+    try:
+        manager.register(module, name=f"{method.distribution}:{method.key}")
+    except pluggy.PluginValidationError as error:
+        raise NotAPluginError(_strange_argument(manager, module) or str(error)) from None
     known = [name for name, caller in vars(manager.hook).items() if caller.has_spec()]
     for caller in manager.get_hookcallers(module) or ():
         wanted = any(one.plugin is module and not one.optionalhook for one in caller.get_hookimpls())
         if wanted and not caller.has_spec():
             raise NotAPluginError(f"there is no hook {caller.name}{did_you_mean(caller.name, known)}")
+
+
+def _strange_argument(manager: pluggy.PluginManager, module: Any) -> str:
+    """Which hook asks for an argument that it does not get, and which it may ask for; empty if none does."""
+    for name, caller in vars(manager.hook).items():
+        if caller.spec is not None and manager.parse_hookimpl_opts(module, name) is not None:
+            known = caller.spec.argnames
+            for argument in inspect.signature(getattr(module, name)).parameters:
+                if argument not in known:
+                    hint = did_you_mean(argument, known)
+                    return f"{name} has an argument {argument!r}{hint}: it may take {', '.join(known)}"
+    return ""
 
 
 def check(manager: pluggy.PluginManager, method: Method, module: Any) -> Plugin:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preimage.volumes.driver import Run
+from preimage.volumes.plan import Plan
 from preimage.volumes.progress import Progress, Several
 from preimage_registry.building import BUILDER, chain_of
 from preimage_registry.registry import Registry
@@ -16,11 +17,11 @@ RUN_SECTIONS = ("loader", "operator", "solver", "output")
 """Sections that a run must have."""
 
 
-def prepare(recipe: Recipe, registry: Registry, watchers: Sequence[Progress] = ()) -> Run:
-    """A run that is resolved and planned from headers, and has not begun."""
+def prepare(recipe: Recipe, registry: Registry, watchers: Sequence[Progress] = (), planned: Plan | None = None) -> Run:
+    """A run that is resolved and planned from headers, or has a plan already, and has not begun."""
     registry.extend()
     plain = json.loads(recipe.to_json())
-    return Run(chain_of(recipe, registry), BUILDER, plain, Several((*watchers, Extensions(registry))))
+    return Run(chain_of(recipe, registry), BUILDER, plain, Several((*watchers, Extensions(registry))), planned)
 
 
 class Extensions(Progress):

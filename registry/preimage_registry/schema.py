@@ -21,7 +21,7 @@ from preimage.errors import PluginError
 from preimage.hookspecs import KINDS
 from preimage_registry.discovery import Method
 from preimage_registry.registry import Registry
-from preimage_registry.runfile.sections import PLATFORM
+from preimage_registry.runfile.sections import PLATFORM, SCHEMA
 from preimage_registry.summaries import summarise
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,6 +29,7 @@ REQUIRED = ("loader", "operator", "solver")
 """Sections without which no file is valid."""
 
 ON = {"type": "string", "description": "The unknown that the prior is for, where there are several."}
+ADDRESS = {"type": "string", "description": "Of this schema, for editors; a run does not look at it."}
 SEED = {"type": "integer", "minimum": 0, "default": 0, "description": "Of everything random."}
 
 Schema = dict[str, Any]
@@ -58,7 +59,7 @@ def run_file_schema(registry: Registry) -> tuple[Schema, list[str]]:
         "$schema": DIALECT,
         "title": "A run file of preimage",
         "type": "object",
-        "properties": {"seed": SEED, **sections, **{name: _reference(name) for name in PLATFORM}},
+        "properties": {SCHEMA: ADDRESS, "seed": SEED, **sections, **{name: _reference(name) for name in PLATFORM}},
         "required": [*REQUIRED],
         "additionalProperties": False,
         "$defs": definitions,

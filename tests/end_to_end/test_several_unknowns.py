@@ -1,5 +1,6 @@
 """Runs with two unknowns, from the run file to the table: a stack of images, each blurred by a kernel of its own."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,15 +163,49 @@ def test_in_memory_both_unknowns_come_back():
     assert found["estimate_kernel"].dims == KERNELS
 
 
+WRONG_NAMES = [
+    (
+        {'on = "image"': 'on = "imge"'},
+        "run.toml:13: prior.1.on: there is no unknown 'imge': those of operator blind-blur are image, kernel "
+        "(did you mean 'image'?)",
+    ),
+    (
+        {'on = "image"\n': ""},
+        'run.toml:20: solver: prior 1 is on all unknowns: with alternate say on = "...", one of image, kernel',
+    ),
+    (
+        {'unknown = "image"': 'unknown = "imge"'},
+        "run.toml:21: solver: alternate takes turns between imge, kernel: the unknowns are image, kernel",
+    ),
+    (
+        {'use = "fista", max_iter = 4': 'use = "gradient-descent", step = { image = 1.0 }'},
+        "run.toml:21: solver: gradient-descent has steps for image: there is one unknown, without a name",
+    ),
+]
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+@pytest.mark.parametrize(("changes", "says"), WRONG_NAMES)
+def test_an_unknown_that_is_not_there_is_one_line_before_any_data_are_looked_at(shell, command, changes, says):
+    shutil.rmtree(shell.folder / "data.zarr")
+    text = RUN
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    (shell.folder / "run.toml").write_text(text)
+    assert shell(command, "run.toml", code=2).removeprefix("preimage: ").strip() == says
+
+
+def test_all_wrong_names_are_told_at_once(shell):
+    text = RUN.replace('on = "image"', 'on = "imge"').replace('unknown = "kernel"', 'unknown = "psf"')
+    (shell.folder / "run.toml").write_text(text)
+    said = shell("validate", "run.toml", code=2)
+    assert "run.toml:13: prior.1.on: there is no unknown 'imge'" in said
+    assert "run.toml:21: solver: alternate takes turns between image, psf" in said
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (
-            {'on = "image"': 'on = "imge"'},
-            "a prior is on the unknown 'imge': the operator's unknowns are image, kernel",
-        ),
-        ({'on = "image"\n': ""}, "prior 1 is on all unknowns together: with alternate say on"),
-        ({'unknown = "image"': 'unknown = "imge"'}, "takes turns between imge, kernel: the unknowns are image, kernel"),
         (
             {"own_kernels = ['z']": "", 'own_kernels = ["z"]': ""},
             "'z' cannot be cut: operator blind-blur needs it whole",

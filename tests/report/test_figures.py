@@ -7,6 +7,7 @@ from support.documents import Document
 
 from preimage.report.figures import unknown
 from preimage.report.pictures import UNKNOWN
+from preimage.report.view import Freedom
 
 RNG = np.random.default_rng(0)
 COMPLEX = RNG.standard_normal((4, 6, 5)) + 1j * RNG.standard_normal((4, 6, 5))
@@ -14,7 +15,7 @@ COMPLEX = RNG.standard_normal((4, 6, 5)) + 1j * RNG.standard_normal((4, 6, 5))
 
 def page_of(estimate, truth=None, attributes=None, dims=("z", "y", "x")):
     images = [None if values is None else xr.DataArray(values, dims=dims) for values in (estimate, truth)]
-    markup = unknown("estimate", *images, attributes or {}, frozenset(), "h3")
+    markup = unknown("estimate", *images, attributes or {}, Freedom(), "h3")
     return Document(f"<!DOCTYPE html>\n<body>{markup}</body>")
 
 
@@ -53,11 +54,18 @@ def test_a_phase_is_drawn_from_five_percent_of_white():
     assert np.array_equal(pixels[0, 0], pixels[0, 1])
 
 
-def test_what_the_estimate_is_multiplied_by_is_said():
+def test_what_the_estimate_is_aligned_over_is_said():
     image = xr.DataArray(COMPLEX[0], dims=("y", "x"))
-    for ambiguity in ((), ("phase",)):
-        told = unknown("estimate", 1j * image, image, {}, frozenset(ambiguity), "h3")
-        assert ("multiplied by" in told) == bool(ambiguity)
+    told = unknown("estimate", 1j * image, image, {}, Freedom(frozenset({"scale", "shift"})), "h3")
+    assert "aligned with the truth over a shift and a factor, which the data do not tell." in told
+    assert "aligned" not in unknown("estimate", 1j * image, image, {}, Freedom(), "h3")
+
+
+def test_values_below_black_are_told_where_they_could_be_seen():
+    image = abs(COMPLEX[0]) / abs(COMPLEX[0]).max()
+    for lowest, told in ((-1e-9, False), (-0.1, True)):
+        image[0, 0] = lowest
+        assert any("So are lower values" in text for text in page_of(image, dims=("y", "x")).text_of("p")) == told
 
 
 def test_pictures_of_a_volume_are_on_one_scale_of_millimetres():

@@ -110,7 +110,10 @@ class Offset(LinearOperator):
 
 def with_offset(image, offset):
     made = Offset(image, offset)
-    hooks = {"preimage_spaces": lambda **_: (made.domain, made.codomain)}
+    hooks = {
+        "preimage_spaces": lambda **_: (made.domain, made.codomain),
+        "preimage_unknowns": lambda **_: made.names,
+    }
     part = ToyPart("operator", "offset", lambda **_: made, declared=Offset, hooks=hooks)
     return lambda chain: replace(chain, operator=part)
 

@@ -23,7 +23,13 @@ def test_every_section_is_read_back():
                 ingredient("sparsity", weight=1e-3, dims=["z", "y"], std=None, restart=True),
                 ingredient("support", on="kernel", limit=math.inf, low=-math.inf),
             ],
-            "solver": [ingredient("plug-and-play", denoiser={"use": "tv", "odd key": {"a": [1, 2.5]}, "none": None})],
+            "solver": [
+                ingredient(
+                    "plug-and-play",
+                    denoiser={"use": "tv", "odd key": {"a": [1, 2.5]}, "none": None},
+                    turns=[{"solver": {"use": "admm", "turns": [{"a": 1}]}}, {"on": None}],
+                )
+            ],
         },
         "simulate": None,
         "compute": {"memory": 4294967296, "blocks": {"x": 16}, "empty": {}},
@@ -36,7 +42,11 @@ def test_every_section_is_read_back():
             {"use": "sparsity", "weight": 1e-3, "dims": ["z", "y"], "restart": True},
             {"use": "support", "on": "kernel", "limit": math.inf, "low": -math.inf},
         ],
-        "solver": {"use": "plug-and-play", "denoiser": {"use": "tv", "odd key": {"a": [1, 2.5]}}},
+        "solver": {
+            "use": "plug-and-play",
+            "denoiser": {"use": "tv", "odd key": {"a": [1, 2.5]}},
+            "turns": [{"solver": {"use": "admm", "turns": [{"a": 1}]}}, {}],
+        },
         "compute": {"memory": 4294967296, "blocks": {"x": 16}, "empty": {}},
         "output": {"path": "/out.zarr"},
     }

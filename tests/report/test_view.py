@@ -4,17 +4,22 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from preimage.metrics import aligned
 from preimage.report.pictures import BROKEN, grey
-from preimage.report.planes import central_planes
-from preimage.report.view import view
+from preimage.report.planes import MAX_VOXELS, central_planes
+from preimage.report.view import Freedom, view
 
 RNG = np.random.default_rng(0)
 COMPLEX = RNG.standard_normal((4, 6, 5)) + 1j * RNG.standard_normal((4, 6, 5))
 
 
-def seen(estimate, truth=None, ambiguity=()):
-    images = [None if values is None else xr.DataArray(values, dims=("z", "y", "x")) for values in (estimate, truth)]
-    return view(central_planes(images[0].sizes), *images, frozenset(ambiguity))
+def seen(estimate, truth=None, ambiguity=(), independent=(), regions=({},), dims=("z", "y", "x")):
+    images = [None if values is None else xr.DataArray(values, dims=dims) for values in (estimate, truth)]
+    return view(central_planes(images[0].sizes), *images, Freedom(frozenset(ambiguity), independent, regions))
+
+
+def all_errors(found):
+    return np.concatenate([error.ravel() for error in found.errors])
 
 
 def drawn(estimate):
@@ -59,10 +64,49 @@ def test_magnitudes_are_compared_where_the_truth_alone_is_real():
 )
 def test_what_the_operator_cannot_tell_apart_is_turned_onto_the_truth(ambiguity, turn):
     found = seen(turn * COMPLEX, COMPLEX, {ambiguity})
-    assert found.factor == pytest.approx(1 / turn, rel=1e-12)
-    errors = np.concatenate([e.ravel() for e in found.errors])
-    np.testing.assert_allclose(errors, 0, atol=1e-13)
-    assert np.concatenate([e.ravel() for e in seen(turn * COMPLEX, COMPLEX).errors]).max() > 0.1
+    assert found.moved_over == {ambiguity}
+    np.testing.assert_allclose(all_errors(found), 0, atol=1e-13)
+    assert all_errors(seen(turn * COMPLEX, COMPLEX)).max() > 0.1
+    assert not seen(turn * COMPLEX, None, {ambiguity}).moved_over
+
+
+def test_an_estimate_is_shifted_and_flipped_onto_the_truth_along_all_axes():
+    elsewhere = 3 * np.roll(np.flip(COMPLEX).conj(), (1, 2, -1), (0, 1, 2))
+    every = {"shift", "flip", "scale"}
+    np.testing.assert_allclose(all_errors(seen(elsewhere, COMPLEX, every)), 0, atol=1e-13)
+    assert all_errors(seen(elsewhere, COMPLEX, every - {"shift"})).max() > 0.1
+    real = seen(np.roll(COMPLEX.real, 2, 1), COMPLEX.real, {"shift"})
+    assert real.signed
+    np.testing.assert_allclose(all_errors(real), 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("length", [4, 1, 3])
+def test_problems_that_are_independent_are_aligned_each_by_itself_in_the_blocks_of_the_run(length):
+    turns = np.exp(1j * np.arange(4)).reshape(4, 1, 1)
+    apart = turns * np.stack([np.roll(one, (i, -i), (0, 1)) for i, one in enumerate(COMPLEX)])
+    regions = [{"z": (start, min(start + length, 4))} for start in range(0, 4, length)]
+    every = {"shift", "phase"}
+    np.testing.assert_allclose(all_errors(seen(apart, COMPLEX, every, ("z",), regions)), 0, atol=1e-13)
+    assert all_errors(seen(apart, COMPLEX, every)).max() > 0.1
+
+
+def test_the_whole_image_is_aligned_and_not_what_is_drawn_of_it():
+    truth = RNG.standard_normal((5, MAX_VOXELS + 3))
+    estimate = np.roll(truth, 1, 1) + 0.1
+    found = seen(estimate, truth, {"shift"}, dims=("y", "x"))
+    expected = aligned(truth, estimate, frozenset({"shift"}), (0, 1))[:, ::2]
+    np.testing.assert_array_equal(found.estimates[0], expected)
+    np.testing.assert_allclose(all_errors(found), 0.1, atol=1e-13)
+
+
+def test_a_truth_with_other_dims_first_is_the_same():
+    found = view(
+        central_planes({"y": 6, "x": 5}),
+        xr.DataArray(1j * COMPLEX[0], dims=("y", "x")),
+        xr.DataArray(COMPLEX[0].T, dims=("x", "y")),
+        Freedom(frozenset({"phase"})),
+    )
+    np.testing.assert_allclose(all_errors(found), 0, atol=1e-13)
 
 
 def test_what_is_not_finite_is_counted_and_no_scale_depends_on_it():
@@ -70,7 +114,7 @@ def test_what_is_not_finite_is_counted_and_no_scale_depends_on_it():
     estimate[2, 0, 0], estimate[2, 1, 0] = np.nan, np.inf
     found = seen(estimate, COMPLEX, {"phase"})
     assert found.n_broken == 2
+    assert not found.moved_over
     assert np.isfinite(found.scale).all()
-    assert np.isfinite(found.factor)
     assert found.gain >= 1
     assert (grey(np.abs(estimate[2]), *found.scale)[0, 0] == BROKEN).all()

@@ -9,8 +9,9 @@ from support import toy_chain
 from preimage.declarations import halo, split, whole
 from preimage.errors import DataError, RequestError
 from preimage.volumes.axes import chained, complete, iterated
+from preimage.volumes.layouts import check_write_units
+from preimage.volumes.memory_model import PROCESS, USABLE
 from preimage.volumes.plan import ArrayPlan, Plan, StagePlan
-from preimage.volumes.planner import PROCESS, USABLE, check_write_units
 from preimage.volumes.stores import write_dataset
 
 

@@ -55,13 +55,13 @@ def test_blockings_are_equal_where_the_solver_does_not_couple(make_run):
 def test_numbers_of_one_block_would_not_do(make_run, monkeypatch):
     whole, blocks = make_run("a.zarr", threshold=0.02), make_run("b.zarr", compute=BLOCKS, threshold=0.02)
     whole.execute()
-    real = driver.Run._reduce_scalars
+    real = driver.Run._reduce
 
-    def of_the_first_block_only(self, worker, index):
-        numbers = real(self, worker, index)
+    def of_the_first_block_only(self, engine, index):
+        numbers = real(self, engine, index)
         return {**numbers, "scale": numbers["scale"] * 0.1}
 
-    monkeypatch.setattr(driver.Run, "_reduce_scalars", of_the_first_block_only)
+    monkeypatch.setattr(driver.Run, "_reduce", of_the_first_block_only)
     blocks.execute()
     assert np.abs(estimate(blocks) - estimate(whole)).max() > 1e-2
 
@@ -169,9 +169,13 @@ def test_a_missing_measurement_is_simulated_and_does_not_depend_on_blocks(tmp_pa
     blocks.execute()
     np.testing.assert_allclose(estimate(blocks), estimate(whole), rtol=2e-5, atol=2e-5)
     region = {"x": (4, 8)}
-    from preimage.volumes.block import open_worker
+    from preimage.volumes.tasks.worker import open_worker
 
-    y = open_worker(blocks.output.path, resolved=blocks.resolved).prepared(0, region)["measurement"].values
+    y = (
+        open_worker(blocks.output.path, blocks.builder, resolved=blocks.resolved)
+        .prepared(0, region)[0]["measurement"]
+        .values
+    )
     clean = (data["truth"].values @ data["matrix"].values.T)[4:8]
     std = float(np.sqrt((np.abs(y - clean) ** 2).mean()))
     assert std == pytest.approx(0.1, rel=5 / np.sqrt(y.size))

@@ -22,6 +22,7 @@ def with_gain(make_run, monkeypatch):
             return ProductSpace(image=domain, gain=Space(("n",), (4,), torch.complex64)), codomain
 
         chain.operator.hooks["preimage_spaces"] = with_another
+        chain.operator.hooks["preimage_unknowns"] = lambda: ("image", "gain")
         return chain
 
     monkeypatch.setattr(toy_chain, "build", built)
@@ -31,7 +32,7 @@ def with_gain(make_run, monkeypatch):
 def test_an_unknown_that_blocks_would_share_keeps_a_run_in_one_block(with_gain):
     run = with_gain()
     assert not run.plan.solve.sizes
-    assert run.resolved.reasons["x"] == "unknown gain"
+    assert run.resolved.reasons["x"].who == "unknown gain"
     assert list(run.plan.solve.outputs) == ["estimate_image", "estimate_gain"]
     with pytest.raises(RequestError, match="'x' cannot be cut: unknown gain needs it whole"):
         with_gain(compute={"blocks": {"x": 4}})

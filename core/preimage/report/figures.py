@@ -13,7 +13,7 @@ from preimage.report.charts import signal
 from preimage.report.markup import Markup, element, joined
 from preimage.report.pictures import Pixels, grey, phase, png, ramp
 from preimage.report.planes import Extent, Plane, central_planes, extent
-from preimage.report.view import FAINT, View, view
+from preimage.report.view import FAINT, Freedom, View, view
 
 WIDTH = 1050
 """CSS pixels of a row of pictures."""
@@ -21,6 +21,10 @@ GAP = 16
 """CSS pixels between two of them."""
 LARGEST = (340, 420)
 """CSS pixels of the widest picture, and of the highest."""
+LEVELS = 256
+"""Of grey; what is closer than one is not told apart."""
+MOVES = {"flip": "a flip", "shift": "a shift", "sign": "a sign", "phase": "a phase", "scale": "a factor"}
+"""Over what an operator cannot tell apart, as it is said."""
 
 
 def unknown(
@@ -28,7 +32,7 @@ def unknown(
     estimate: xr.DataArray,
     truth: xr.DataArray | None,
     attributes: Mapping[str, Any],
-    ambiguity: frozenset[str],
+    freedom: Freedom,
     heading: str,
 ) -> Markup:
     """Everything that is drawn of an unknown.
@@ -38,11 +42,11 @@ def unknown(
     name : how it is called.
     truth : with the dims and the shape of the estimate; None if there is none.
     attributes : of the store, such as `voxel_size`.
-    ambiguity : of the operator.
+    freedom : what the estimate is aligned over with its truth.
     heading : the element that titles a plane, such as h3.
     """
     planes = central_planes({str(dim): n for dim, n in estimate.sizes.items()})
-    seen = view(planes, estimate, truth, ambiguity)
+    seen = view(planes, estimate, truth, freedom)
     if len(planes[0].dims) < 2:
         return joined([*map(_told, _warnings(seen)), _line(name, seen)])
     extents = [extent(plane, estimate, attributes) for plane in planes]
@@ -134,7 +138,7 @@ def _notes(seen: View) -> list[str]:
     """What a reader of the pictures must know."""
     black, white = seen.scale
     told = [f"White is {_number(white)}, the highest of what is drawn; black is {_number(black)}."]
-    if seen.range[0] < black:
+    if black - seen.range[0] > (white - black) / LEVELS:
         told.append(f"So are lower values, down to {_number(seen.range[0])}.")
     if seen.truths:
         of = " of the magnitudes" if seen.has_phase and not np.iscomplexobj(seen.truths[0]) else ""
@@ -148,10 +152,9 @@ def _notes(seen: View) -> list[str]:
 def _warnings(seen: View) -> list[str]:
     """What is not as it seems."""
     told = []
-    if seen.factor != 1:
-        told.append(
-            f"The estimate is multiplied by {seen.factor:.3g} to fit the truth: the data do not tell this factor."
-        )
+    if seen.moved_over:
+        moves = " and ".join(said for move, said in MOVES.items() if move in seen.moved_over)
+        told.append(f"The estimate is aligned with the truth over {moves}, which the data do not tell.")
     if seen.n_broken:
         told.append(f"{seen.n_broken} of the values that are drawn are not finite (magenta).")
     return told

@@ -17,6 +17,7 @@ from preimage.report.figures import unknown
 from preimage.report.markup import Markup, element, joined, table
 from preimage.report.run_file import run_file
 from preimage.report.tables import STAGES, stage_rows, summary_table
+from preimage.report.view import Freedom
 from preimage.units import format_bytes
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
@@ -44,13 +45,13 @@ def page(output: Path, source: xr.Dataset | None) -> str:
     title = _title(record)
     sections: dict[str, Iterable[Markup]] = {
         "Summary": [_summary(record)],
-        "Estimate": _estimates(result, plan, source, frozenset(facts[0]["ambiguity"])),
+        "Estimate": _estimates(result, plan, source, Freedom.of_run(record, facts[0], plan.solve)),
         "Convergence": _convergence(result["history"], [int(fact["iterations"]) for fact in facts]),
         "Plan": _plan(plan),
         "Record": _record(record),
     }
     body = [
-        element("header", element("h1", title), element("p", str(output), class_="quiet")),
+        element("header", element("h1", title), element("p", str(output.resolve()), class_="quiet")),
         *(_section(heading, content) for heading, content in sections.items()),
         _footer(record),
     ]
@@ -86,7 +87,7 @@ def _section(heading: str, content: Iterable[str]) -> Markup:
 
 def _title(record: Mapping[str, Any]) -> str:
     """The methods that decide the result: what measures, what is known, what solves."""
-    named = [(part["kind"], part["name"]) for part in record["parts"]]
+    named = dict.fromkeys((part["kind"], part["name"]) for part in record["parts"])
     return " · ".join(name for kind, name in named if kind not in ("loader", "preparation") and (kind, name) != DEFAULT)
 
 
@@ -95,9 +96,7 @@ def _summary(record: Mapping[str, Any]) -> Markup:
     return table(titles, rows, named=len(rows) > 1)
 
 
-def _estimates(
-    result: xr.Dataset, plan: Plan, source: xr.Dataset | None, ambiguity: frozenset[str]
-) -> Iterator[Markup]:
+def _estimates(result: xr.Dataset, plan: Plan, source: xr.Dataset | None, freedom: Freedom) -> Iterator[Markup]:
     """Every unknown; the headings of several are a level deeper."""
     several = len(plan.solve.outputs) > 1
     for output in plan.solve.outputs:
@@ -105,7 +104,7 @@ def _estimates(
         if several:
             yield element("h3", name)
         truth = _truth(source, output, result[output])
-        yield unknown(name, result[output], truth, result.attrs, ambiguity, "h4" if several else "h3")
+        yield unknown(name, result[output], truth, result.attrs, freedom, "h4" if several else "h3")
 
 
 def _truth(source: xr.Dataset | None, output: str, estimate: xr.DataArray) -> xr.DataArray | None:
@@ -168,7 +167,7 @@ def _record(record: Mapping[str, Any]) -> list[Markup]:
     origin = ("kind", "name", "distribution", "version", "entry_point")
     parts = [[str(part.get(name, "")) for name in origin] for part in record["parts"]]
     inputs = [
-        (name, str(found["path"]), _size(found), str(found.get("digest", "")))
+        (name, element("span", str(found["path"]), class_="path"), _size(found), str(found.get("digest", "")))
         for name, found in record["identity"]["inputs"].items()
     ]
     tables: dict[str, tuple[Sequence[str], Sequence[Sequence[str]]]] = {

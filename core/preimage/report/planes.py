@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ import numpy as np
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
+
+from preimage.data import values_of
+from preimage.volumes.plan import Bounds
 
 Array = NDArray[Any]
 
@@ -45,17 +48,30 @@ class Plane:
         return {dim: math.ceil(self.sizes[dim] / MAX_VOXELS) for dim in self.dims}
 
     @property
+    def drawn(self) -> dict[str, slice]:
+        """The voxels along its dims that are drawn."""
+        return {dim: slice(None, None, step) for dim, step in self.steps.items()}
+
+    @property
     def title(self) -> str:
         """Such as `z–y at x = 64 of 128`; dims of length one go without saying."""
         places = [f"{dim} = {i} of {self.sizes[dim]}" for dim, i in self.at.items() if self.sizes[dim] > 1]
         return "–".join(self.dims) + (f" at {', '.join(places)}" if places else "")
 
     def read(self, image: xr.DataArray) -> Array:
-        """Its voxels, in double precision; of what is stored in chunks one is in memory at a time."""
-        drawn = {dim: slice(None, None, step) for dim, step in self.steps.items()}
-        with zarr.config.set({"async.concurrency": 1}):
-            found = np.asarray(image.isel({**self.at, **drawn}).transpose(*self.dims).values)
-        return found.astype(np.complex128 if np.iscomplexobj(found) else np.float64)
+        """Its voxels that are drawn."""
+        return read(image.isel({**self.at, **self.drawn}), self.dims)
+
+    def crosses(self, region: Mapping[str, Bounds]) -> bool:
+        """Whether a part of it lies in a region."""
+        return all(start <= self.at[dim] < stop for dim, (start, stop) in region.items() if dim in self.at)
+
+
+def read(image: xr.DataArray, dims: tuple[Hashable, ...]) -> Array:
+    """Values with dims in this order, in double precision; of what is stored in chunks one is in memory at a time."""
+    with zarr.config.set({"async.concurrency": 1}):
+        found = values_of(image, dims)
+    return found.astype(np.complex128 if np.iscomplexobj(found) else np.float64)
 
 
 def central_planes(sizes: Mapping[str, int]) -> list[Plane]:

@@ -48,6 +48,8 @@ def _value(value: Any) -> str:
             return {math.inf: "inf", -math.inf: "-inf"}.get(value, "nan")
         case str():
             return _text(value)
+        case [Mapping(), *_]:
+            return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]"
         case list():
             return f"[{', '.join(map(_value, value))}]"
         case Mapping():

@@ -9,7 +9,6 @@ from typing import Any
 from preimage.metrics import METRICS
 from preimage.units import format_bytes, format_seconds
 from preimage.volumes.plan import Plan, StagePlan
-from preimage.volumes.planner import PROCESS
 
 SUMMARY: dict[str, tuple[str, Callable[[Any], str]]] = {
     "psnr": ("PSNR", lambda v: "∞" if v == math.inf else f"{v:.2f} dB"),
@@ -69,7 +68,7 @@ def stage_rows(plan: Plan) -> list[tuple[str, ...]]:
             " → ".join(stage.labels),
             _blocks(stage),
             str(stage.n_blocks),
-            format_bytes(PROCESS + stage.memory),
+            format_bytes(plan.process + stage.memory),
             format_bytes(stage.bytes_read),
             format_bytes(stage.bytes_written),
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from preimage.metrics import alignment, comparable
-from preimage.report.planes import Array, Plane
+from preimage.metrics import aligned, comparable
+from preimage.report.planes import Array, Plane, read
+from preimage.volumes.plan import Bounds, StagePlan, slices
 
 OVERSHOOT = 0.2
 """Of the scale: values this little below zero are drawn as zero."""
@@ -23,21 +25,43 @@ SEEN = 0.995
 
 
 @dataclass(frozen=True)
+class Freedom:
+    """What an estimate may differ from the truth in without being wrong.
+
+    Attributes
+    ----------
+    ambiguity : what the operator cannot tell apart.
+    independent : dims along which every index is a problem of its own.
+    regions : the blocks in which the estimate was made; none of them cuts a problem.
+    """
+
+    ambiguity: frozenset[str] = frozenset()
+    independent: Collection[str] = ()
+    regions: Sequence[Mapping[str, Bounds]] = ({},)
+
+    @classmethod
+    def of_run(cls, record: Mapping[str, Any], facts: Mapping[str, Any], solve: StagePlan) -> Self:
+        """That of a run, from its record, the facts of a block, and the stage that solves."""
+        independent = record.get("independent", solve.sizes)  # those that are cut are, where no more is known
+        return cls(frozenset(facts.get("ambiguity", ())), independent, [*solve.regions()])
+
+
+@dataclass(frozen=True)
 class View:
     """Planes of one unknown.
 
     Attributes
     ----------
     planes : which.
-    estimates : (row, column) each, turned onto the truth by `factor`.
+    estimates : (row, column) each, as near to the truth as `moved_over` allows.
     truths : those of the truth; none where there is none.
-    factor : what the estimate is multiplied by, over what the operator cannot tell apart.
+    moved_over : ambiguities over which the estimate is aligned with its truth; none where there is no truth.
     """
 
     planes: Sequence[Plane]
     estimates: Sequence[Array]
     truths: Sequence[Array]
-    factor: complex
+    moved_over: frozenset[str] = frozenset()
 
     @property
     def has_phase(self) -> bool:
@@ -89,30 +113,36 @@ class View:
         return sum(int((~np.isfinite(image)).sum()) for image in (*self.estimates, *self.truths))
 
 
-def view(
-    planes: Sequence[Plane], estimate: xr.DataArray, truth: xr.DataArray | None, ambiguity: frozenset[str]
-) -> View:
-    """Read the planes.
-
-    Parameters
-    ----------
-    ambiguity : of the operator; the estimate is turned onto the truth by the planes that are drawn.
-    """
+def view(planes: Sequence[Plane], estimate: xr.DataArray, truth: xr.DataArray | None, freedom: Freedom) -> View:
+    """Read the planes; the blocks that they cross, where the estimate is aligned with its truth as for the metrics."""
     truths = [plane.read(truth) for plane in planes] if truth is not None else []
-    estimates = [plane.read(estimate) for plane in planes]
-    factor = _alignment(truths, estimates, ambiguity)
-    with np.errstate(invalid="ignore"):  # what is not finite
-        return View(planes, [image * factor for image in estimates], truths, factor)
+    if truth is not None and freedom.ambiguity:
+        moved = _aligned(planes, estimate, truth, freedom)
+        if moved is not None:
+            return View(planes, moved, truths, freedom.ambiguity)
+    return View(planes, [plane.read(estimate) for plane in planes], truths)
 
 
-def _alignment(truths: Sequence[Array], estimates: Sequence[Array], ambiguity: frozenset[str]) -> complex:
-    inner, norm2 = 0.0 + 0.0j, 0.0
-    for one, other in zip(truths, estimates, strict=False):
-        known = np.isfinite(one) & np.isfinite(other)
-        inner += complex(np.vdot(other[known], one[known]))
-        norm2 += float((np.abs(other[known]) ** 2).sum())
-    factor = alignment(ambiguity, inner, norm2)
-    return factor if any(map(np.iscomplexobj, estimates)) else complex(factor).real
+def _aligned(
+    planes: Sequence[Plane], estimate: xr.DataArray, truth: xr.DataArray, freedom: Freedom
+) -> list[Array] | None:
+    """The planes of the aligned estimate, block by block; None where not all is finite, and no alignment is known."""
+    kind = np.complex128 if np.iscomplexobj(estimate) or np.iscomplexobj(truth) else np.float64
+    drawn = [np.empty([plane.sizes[dim] for dim in plane.dims], kind) for plane in planes]
+    axes = tuple(i for i, dim in enumerate(estimate.dims) if dim not in freedom.independent)
+    for region in freedom.regions:
+        crossed = [i for i, plane in enumerate(planes) if plane.crosses(region)]
+        if not crossed:
+            continue
+        one, other = (read(image.isel(slices(region, image.dims)), estimate.dims) for image in (truth, estimate))
+        if not (np.isfinite(one).all() and np.isfinite(other).all()):
+            return None
+        block = xr.DataArray(aligned(one, other, freedom.ambiguity, axes), dims=estimate.dims)
+        for i in crossed:
+            at = {dim: index - region.get(dim, (0, 0))[0] for dim, index in planes[i].at.items()}
+            whole = tuple(slice(*region.get(dim, (None, None))) for dim in planes[i].dims)
+            drawn[i][whole] = block.isel(at).transpose(*planes[i].dims).values
+    return [np.asarray(image[tuple(plane.drawn.values())]) for plane, image in zip(planes, drawn, strict=True)]
 
 
 def _finite(values: Array) -> Array:

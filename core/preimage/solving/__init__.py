@@ -3,7 +3,7 @@
 from preimage.solving.loop import Observer, solve
 from preimage.solving.needs import Needs, unmet
 from preimage.solving.rules import lipschitz
-from preimage.solving.saving import load_state, save_state
+from preimage.solving.saving import load_noted, load_part, load_state, save_state
 from preimage.solving.solver import Solver, Stop, initial_estimate
 from preimage.solving.state import State
 
@@ -15,6 +15,8 @@ __all__ = [
     "Stop",
     "initial_estimate",
     "lipschitz",
+    "load_noted",
+    "load_part",
     "load_state",
     "save_state",
     "solve",

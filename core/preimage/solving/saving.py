@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,17 +20,23 @@ from preimage.randomness import Seed
 from preimage.solving.state import State
 
 _META = "preimage"
+_DIGEST = "digest"
 
 
-def save_state(state: State, path: Path) -> None:
-    """Write a state to a safetensors file, whole or not at all."""
+def save_state(state: State, path: Path, notes: Mapping[str, Any] | None = None) -> None:
+    """Write a state to a safetensors file, whole or not at all, with a digest of all that is in it.
+
+    Parameters
+    ----------
+    notes : plain data to be kept with it.
+    """
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     _collect(state, "state", tensors, numbers)
     complex_names = [name for name, tensor in tensors.items() if tensor.is_complex()]
-    stored = {name: _storable(tensor) for name, tensor in tensors.items()}
-    meta = {_META: json.dumps({"numbers": numbers, "complex": complex_names})}
-    write_atomically(path, safetensors.torch.save(stored, metadata=meta))
+    stored = _storable(tensors)
+    meta = json.dumps({"numbers": numbers, "complex": complex_names, "notes": dict(notes or {})})
+    write_atomically(path, safetensors.torch.save(stored, metadata={_META: meta, _DIGEST: _digest(meta, stored)}))
 
 
 def load_state(template: State, path: Path) -> State:
@@ -37,24 +44,68 @@ def load_state(template: State, path: Path) -> State:
 
     Raises
     ------
-    RequestError : the file is no saved state, or one of another solver or of another problem's shape.
+    RequestError : the file is no saved state, is damaged, or is one of another solver or of another problem's shape.
+    """
+    return load_noted(template, path)[0]
+
+
+def load_noted(template: State, path: Path) -> tuple[State, dict[str, Any]]:
+    """The same with the notes that were kept with it."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            meta = json.loads(metadata[_META])
+            # Cloned: a view into the mapped file may be misaligned for complex numbers, which crashes some kernels.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
+            damaged = metadata[_DIGEST] != _digest(metadata[_META], tensors)
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise RequestError(f"{path} is not a saved state: {error}") from None
+    if damaged:
+        raise RequestError(f"{path} is damaged: it is not what was written")
+    for name in meta["complex"]:
+        tensors[name] = torch.view_as_complex(tensors[name])
+    return _fill(template, "state", tensors, meta["numbers"], path), meta["notes"]
+
+
+def load_part(path: Path, name: str, index: tuple[slice, ...]) -> Tensor:
+    """A part of one tensor of a saved state, such as `offer`; no more is read, and no digest compared.
+
+    Raises
+    ------
+    RequestError : the file is no saved state, or has no such tensor.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
             meta = json.loads(file.metadata()[_META])
-            # Cloned: a view into the mapped file may be misaligned for complex numbers, which crashes some kernels.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise RequestError(f"{path} is not a saved state: {error}") from None
-    for name in meta["complex"]:
-        tensors[name] = torch.view_as_complex(tensors[name])
-    return _fill(template, "state", tensors, meta["numbers"], path)  # type: ignore[no-any-return]
+            part = file.get_slice(f"state.{name}")[index].clone()
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise RequestError(f"{path} is not a saved state with {name}: {error}") from None
+    return torch.view_as_complex(part) if f"state.{name}" in meta["complex"] else part
 
 
-def _storable(tensor: Tensor) -> Tensor:
-    """Safetensors knows no complex128 and wants contiguous memory of its own."""
-    real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-    return real.detach().cpu().clone(memory_format=torch.contiguous_format)
+def _digest(meta: str, tensors: Mapping[str, Tensor]) -> str:
+    """A digest of everything that a file holds: safetensors has no checksum, so that a flipped bit would go on."""
+    found = hashlib.blake2b(meta.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.as_strided((tensor.numel(),), (1,))  # a single number may have any stride
+        found.update(flat.view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Safetensors knows no complex128, and wants contiguous tensors that share no memory; others are not copied."""
+    stored: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+        plain = real.detach().cpu().contiguous()
+        memory = plain.untyped_storage()
+        alone = memory.nbytes() == plain.nbytes and memory.data_ptr() not in seen
+        stored[name] = plain if alone else plain.clone()
+        seen.add(memory.data_ptr())
+    return stored
 
 
 def _collect(value: Any, at: str, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:

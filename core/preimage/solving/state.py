@@ -46,3 +46,8 @@ def map_tensors(function: Callable[..., Tensor], value: Any, *others: Any) -> An
         }
         return dataclasses.replace(value, **parts)
     return value
+
+
+def hollow(state: State) -> Any:
+    """A state of the same form that holds no memory, such as a template to load another into."""
+    return map_tensors(lambda tensor: tensor.new_zeros(()).expand(tensor.shape), state)

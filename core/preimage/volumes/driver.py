@@ -1,35 +1,40 @@
-"""The driver: plans a run, creates its store, runs its stages, and finishes it. Run again, it goes on."""
+"""The driver: plans a run, creates its store, has its tasks done, and finishes it. Run again, it goes on."""
 
 from __future__ import annotations
 
-import resource
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from preimage.chain import Chain
 from preimage.errors import RequestError, RunError
-from preimage.nested import nested_parts
-from preimage.record import differences, digest, input_identities, library_versions
+from preimage.record import described_parts, differences, digest, input_identities, library_versions
 from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.axes import split_dims
-from preimage.volumes.block import QUANTITIES, Facts, Worker, open_worker
+from preimage.volumes.creating import create_scratch, create_store
 from preimage.volumes.devices import choose_device
-from preimage.volumes.engines.serial import Serial
-from preimage.volumes.fitting import read_for_fit
-from preimage.volumes.guards import disk_errors, interruptible
+from preimage.volumes.engines import Engine, choose_engine
+from preimage.volumes.layouts import check_write_units
 from preimage.volumes.lease import Heartbeat
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import ArrayPlan, Plan
-from preimage.volumes.planner import check_write_units, make_plan
+from preimage.volumes.memory import share_one_heap
+from preimage.volumes.memory_model import Model
+from preimage.volumes.plan import Plan
+from preimage.volumes.planner import make_plan
+from preimage.volumes.probing import Probe, probe
 from preimage.volumes.progress import Progress, Several
 from preimage.volumes.resolve import Resolved, resolve
-from preimage.volumes.scalars import run_scalars
 from preimage.volumes.scoring import misfit_totals, score
+from preimage.volumes.tasks.guards import disk_errors, interruptible
+from preimage.volumes.tasks.numbers import merged, run_numbers
+from preimage.volumes.tasks.task import Facts, Task
+from preimage.volumes.verifying import lost_blocks
+
+OFF = 1.2
+"""A block that needs so many times what was declared is planned anew."""
 
 
 @dataclass
@@ -42,217 +47,229 @@ class Run:
     builder : dotted name of the function that makes the chain of the recipe in a worker.
     recipe : the resolved run file as plain data.
     progress : who watches.
+    planned : the plan to follow, such as that of an earlier run of this recipe; else one is made.
     """
 
     chain: Chain
     builder: str
     recipe: Mapping[str, Any]
     progress: Progress = field(default_factory=Progress)
+    planned: Plan | None = None
 
     def __post_init__(self) -> None:
         """Resolve and plan, from headers alone."""
+        share_one_heap()
         self.compute = ComputeSettings.model_validate(self.recipe["compute"])
         self.output = OutputSettings.model_validate(self.recipe["output"])
-        self.device = choose_device(self.compute.device)
+        if not self.compute.on_a_cluster:
+            choose_device(self.compute.device)  # that it is not there is better said now
         self.resolved: Resolved = resolve(self.chain, rewrite=self.compute.rewrite)
-        self.plan: Plan = make_plan(self.resolved, self.compute)
+        self.plan: Plan = self.planned or make_plan(self.resolved, self.compute)
         for stage in self.plan.stages:
             check_write_units(stage)
         self.beside = Beside(self.output.path)
         self.heartbeat = Heartbeat(self.beside.lease)
         self.progress = Several((self.progress, self.heartbeat))
 
-    def execute(self, *, fresh: bool = False) -> Mapping[str, Any]:
+    def execute(self, *, fresh: bool = False, verify: bool = False) -> Mapping[str, Any]:
         """Run, or go on where the same run was left, and return the record.
+
+        Blocks that are done are kept where what they stored is still there in its size.
 
         Parameters
         ----------
         fresh : forget what is stored under the output's path.
+        verify : read what finished blocks stored, and compare its digest with that in the marker.
 
         Raises
         ------
-        RequestError : the output exists with other settings, other data or another plan.
+        RequestError : the output exists with other settings or other data, or another process writes it.
         RunError : a block could not be computed or stored; finished blocks are kept.
         """
-        record = self._open(fresh)
-        if record.get("finished"):
-            ensure_report(self.output.path, self.resolved.source)
-            return record
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.compute.threads)
-        try:
-            with self.heartbeat, interruptible() as interrupted, disk_errors(self.output.path):
+        with interruptible() as interrupted, choose_engine(self.compute, interrupted, self.progress) as engine:
+            record = self._new_record(engine.device(self.compute.device))
+            found = self._stored(record, fresh)
+            if found and found.get("finished") and not any(lost_blocks(self.output.path, Plan.of(found), verify)):
+                ensure_report(self.output.path, self.resolved.source)
+                return found
+            self._make_folder()
+            with self.heartbeat, disk_errors(self.output.path):
+                record = self._open(record, fresh=fresh, verify=verify)
+                engine.open(self.output.path, record["run"], self.builder, self.resolved)
                 self.progress.started(record)
-                record = self._compute(record, open_worker(self.output.path, interrupted, self.resolved))
+                record = self._compute(record, engine)
                 record = self._finish(record)
                 self.progress.working("report", 0, 1)
                 ensure_report(self.output.path, self.resolved.source)
-        finally:
-            torch.set_num_threads(threads)
         self.progress.finished(record)
         return record
 
-    def _open(self, fresh: bool) -> dict[str, Any]:
-        """The record of a new store, or of the one that is there if it is of this run."""
-        record = self._new_record()
-        path = self.output.path
-        found = self._found()
-        if found and not fresh and "plan" in found:
-            if found["key"] == record["key"] and (found.get("finished") or self.beside.complete(len(self.plan.stages))):
-                return found
-            if found["key"] != record["key"]:
-                changed = differences(found.get("identity"), record["identity"])
-                changed = sorted(changed, key=lambda line: line.startswith("plan."))[:8]  # the plan only follows
-                raise RequestError(
-                    f"output.path: {path} holds a run with other settings:\n  "
-                    + "\n  ".join(changed)
-                    + "\nchoose another output.path, or run with --fresh to replace it"
-                )
-        try:
-            self.beside.clear()
-            report_path(path).unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._create_store(record)
-        except OSError as error:
-            raise RequestError(f"output.path: {path} cannot be created: {error.strerror or error}") from error
-        return record
+    @property
+    def wants_probe(self) -> bool:
+        """Whether the plan relies on what methods declare: the memory decides about blocks, and nobody measured yet."""
+        return self.compute.probe and not self.compute.blocks and self.planned is None and self.plan.solve.n_blocks > 1
 
-    def _found(self) -> dict[str, Any] | None:
-        """The record of the run that is stored under the output's path; what is no run is never replaced."""
+    def probe(self) -> Probe | None:
+        """Begin one block in another process, and plan anew if that takes more, or much less, than was declared."""
+        try:
+            found = probe(self.builder, self.recipe, self.plan)
+        except RunError as error:  # such as on a machine without the workers' GPU
+            self.progress.noted(f"the plan relies on what methods declare: {error}")
+            return None
+        model = Model(found.process, found.block / self.plan.solve.memory)
+        if not (1 / OFF <= model.factor <= OFF and 1 / OFF <= model.process / self.plan.process <= OFF):
+            self.plan = make_plan(self.resolved, self.compute, model)
+        return found
+
+    def _new_record(self, device: str) -> dict[str, Any]:
+        parts = self.resolved.parts
+        deciding = {**self.recipe, "output": None, "compute": ComputeSettings.deciding(self.recipe["compute"])}
+        identity = stores.plain({"recipe": deciding, "inputs": input_identities(parts), "device": device})
+        return {
+            "key": digest(identity),
+            "identity": identity,
+            "run": uuid.uuid4().hex,
+            "builder": self.builder,
+            "recipe": stores.plain(dict(self.recipe)),
+            "parts": described_parts(parts),
+            "plan": stores.plain(self.plan.to_json()),
+            "versions": library_versions(),
+            "device": device,
+            "threads": self.compute.threads,
+            "seed": self.chain.seed,
+        }
+
+    def _stored(self, record: Mapping[str, Any], fresh: bool) -> dict[str, Any] | None:
+        """The record of this very run as it is stored; None if there is none, or it is to be forgotten.
+
+        What is no run is never replaced, and another run only if that is asked for.
+        """
         path = self.output.path
-        if not path.exists():
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):  # as a full disk may have left it
             return None
         found = stores.read_attributes(path)
         if "key" not in found:
             raise RequestError(f"output.path: {path} is a dataset and not the store of a run: choose another path")
+        if fresh or "plan" not in found:
+            return None
+        if found["key"] != record["key"]:
+            changed = differences(found.get("identity"), record["identity"])[:8]
+            raise RequestError(
+                f"output.path: {path} holds a run with other settings:\n  "
+                + "\n  ".join(changed)
+                + "\nchoose another output.path, or run with --fresh to replace it"
+            )
         return found
 
-    def _new_record(self) -> dict[str, Any]:
-        chain = self.chain
-        prepared = [element.part for element in self.resolved.elements]
-        parts = (chain.loader, *prepared, chain.operator, chain.likelihood, *chain.priors, chain.solver)
-        recipe = {**self.recipe}
-        deciding = {**recipe, "output": None, "compute": {**recipe["compute"], "checkpoint": None}}
-        identity = {
-            "recipe": deciding,
-            "inputs": input_identities(parts),
-            "plan": self.plan.to_json(),
-            "device": str(self.device),
-        }
-        return {
-            "key": digest(identity),
-            "identity": stores.plain(identity),
-            "builder": self.builder,
-            "recipe": stores.plain(recipe),
-            "parts": [{"kind": part.kind, "name": part.name, **part.origin} for part in nested_parts(parts)],
-            "plan": stores.plain(self.plan.to_json()),
-            "versions": library_versions(),
-            "device": str(self.device),
-            "threads": self.compute.threads,
-            "seed": chain.seed,
-        }
+    def _make_folder(self) -> None:
+        try:
+            self.beside.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._cannot_create(error) from error
 
-    def _create_store(self, record: Mapping[str, Any]) -> None:
-        """Create every array before any task runs."""
-        geometry = {k: v for k, v in stores.plain(dict(self.resolved.dataset.attrs)).items() if k != stores.ATTRIBUTE}
-        key = {stores.ATTRIBUTE: {"schema": stores.SCHEMA, "key": record["key"]}}  # without a plan: not complete yet
-        group = stores.create_group(self.output.path, {**geometry, **key})
-        solve = self.plan.solve
-        for name, array in solve.outputs.items():
-            stores.create_array(group, name, array, compressed=True)
-        self._create_coordinates(group)
-        rows = self._history_rows()
-        shape = (solve.n_blocks, len(rows), len(QUANTITIES))
-        dims = ("block", "iteration", "quantity")
-        layout = ArrayPlan(dims, shape, "float64", (1, *shape[1:]))
-        stores.create_array(
-            group,
-            "history",
-            layout,
-            compressed=True,
-            quantities=list(QUANTITIES),
-            iterations=rows,
-            of_scaled_data=self.plan.normalise,
-        )
-        group.create_group("calibration")
-        self.beside.create(len(self.plan.stages))
-        for index, stage in enumerate(self.plan.stages[:-1]):
-            scratch = stores.create_group(self.beside.scratch(index))
-            for name, array in stage.outputs.items():
-                stores.create_array(scratch, name, array, compressed=False)
-        stores.write_attributes(self.output.path, record)
+    def _cannot_create(self, error: OSError) -> RequestError:
+        return RequestError(f"output.path: {self.output.path} cannot be created: {error.strerror or error}")
 
-    def _create_coordinates(self, group: Any) -> None:
-        """Coordinates of the unknowns' dims, with their units, as the dataset has them."""
-        for dim in dict.fromkeys(dim for array in self.plan.solve.outputs.values() for dim in array.dims):
-            if dim in self.resolved.dataset.coords:
-                found = self.resolved.dataset.coords[dim].variable
-                array = ArrayPlan((dim,), tuple(found.shape), str(found.dtype), tuple(found.shape))
-                stores.create_array(group, dim, array, compressed=True, **stores.plain(dict(found.attrs)))
-                stores.open_for_writing(self.output.path, dim)[...] = found.values
-
-    def _history_rows(self) -> list[int]:
-        """Iterations at which the history has a row; the last row is that of the last iteration."""
-        last, every = self.chain.make_solver().stop.max_iter, self.output.history
-        return [*range(every, last, every), last]
-
-    def _compute(self, record: dict[str, Any], worker: Worker) -> dict[str, Any]:
-        for index, stage in enumerate(self.plan.stages):
-            todo = [block for block in range(stage.n_blocks) if self.beside.read(index, block) is None]
-            if todo:
-                worker.stop_if_asked()
-                self._fit(worker, index)
-                if stage.solves and self.plan.scalars and "scalars" not in record:
-                    record = {**record, "scalars": self._reduce_scalars(worker, index)}
-                    stores.write_attributes(self.output.path, record)
-                worker.scalars = record.get("scalars", {})
-                self._run_stage(record, Serial(worker), index, todo)
+    def _open(self, record: dict[str, Any], *, fresh: bool, verify: bool) -> dict[str, Any]:
+        """The record of the run that is there, or that of a new store."""
+        found = self._stored(record, fresh)
+        if found:
+            self.plan = Plan.of(found)  # made once: what is done was done by it
+            if found.get("finished") or self.beside.complete(len(self.plan.stages)):
+                return self._reopened(found, verify)
+        try:
+            self.beside.clear()
+            report_path(self.output.path).unlink(missing_ok=True)
+            if self.wants_probe:
+                self.progress.working("probe", 0, 1)
+                self.probe()
+                record["plan"] = stores.plain(self.plan.to_json())
+            create_store(self.output, self.plan, self.resolved, record)
+        except OSError as error:
+            raise self._cannot_create(error) from error
         return record
 
-    def _run_stage(self, record: Mapping[str, Any], engine: Serial, index: int, todo: list[int]) -> None:
+    def _reopened(self, record: dict[str, Any], verify: bool) -> dict[str, Any]:
+        """A run that goes on. Blocks whose results are lost are done again, each with what it needs."""
+        for stage, block, why in list(lost_blocks(self.output.path, self.plan, verify)):
+            self.beside.unmark(stage, block)
+            self.progress.noted(f"block {block} of stage {stage + 1} is done again: {why}")
+        if record.get("finished"):
+            record = {name: value for name, value in record.items() if name not in ("finished", "summary", "rounds")}
+            last = len(self.plan.stages) - 1
+            for stage in range(last + bool(self.plan.solve.overlap)):  # of blocks that agree none is done again alone
+                for block in self.beside.done(stage):
+                    self.beside.unmark(stage, block)  # what they stored was cleared at the end
+            self.beside.clear_rounds(last)
+            create_scratch(self.output.path, self.plan)
+            stores.write_attributes(self.output.path, record)
+        return record
+
+    def _compute(self, record: dict[str, Any], engine: Engine) -> dict[str, Any]:
+        for index, stage in enumerate(self.plan.stages):
+            done = set(self.beside.done(index))
+            todo = [block for block in range(stage.n_blocks) if block not in done]
+            if todo:
+                self._fit(engine, index)
+                if stage.solves and self.plan.scalars and "scalars" not in record:
+                    record = {**record, "scalars": self._reduce(engine, index)}
+                    stores.write_attributes(self.output.path, record)
+                if stage.overlap and "rounds" not in record:
+                    record = {**record, "rounds": self._agree(engine, index)}
+                    stores.write_attributes(self.output.path, record)
+                self._run_stage(record, engine, index, todo)
+        return record
+
+    def _run_stage(self, record: Mapping[str, Any], engine: Engine, index: int, todo: list[int]) -> None:
         stage = self.plan.stages[index]
         label = " → ".join(stage.labels)
         done = stage.n_blocks - len(todo)
         self.progress.working(label, done, stage.n_blocks)
-        for facts in engine.run(index, todo):
+        for facts in engine.run(Task("block", index, block) for block in todo):
             done += 1
+            for said in facts.get("said", ()):
+                self.progress.noted(said)
             self.progress.finished_block(record, facts)
             self.progress.working(label, done, stage.n_blocks)
 
-    def _fit(self, worker: Worker, index: int) -> None:
-        """Fit the preparations of a stage, each once a run."""
+    def _agree(self, engine: Engine, index: int) -> int:
+        """Let blocks that share pixels agree in rounds, and return the last. A round is kept until the next is done."""
+        stop, stage = self.chain.make_solver().stop, self.plan.stages[index]
+        begun = self.beside.rounds(index)
+        for number in range(begun[-1] if begun else 0, stop.max_iter + 1):
+            tasks = (Task("round", index, block, number) for block in range(stage.n_blocks))
+            found = {facts["block"]: facts for facts in engine.run(tasks)}
+            in_order = [found[block] for block in range(stage.n_blocks)]  # so that sums are always the same
+            moved2, size2 = (sum(facts[name] for facts in in_order) for name in ("moved2", "size2"))
+            self.progress.working("rounds", number, stop.max_iter)
+            self.beside.clear_rounds(index, before=number)
+            if number and moved2 < stop.tolerance**2 * size2:
+                return number
+        return stop.max_iter
+
+    def _fit(self, engine: Engine, index: int) -> None:
+        """Fit the preparations of a stage, each once a run and after those before it."""
         stage = self.plan.stages[index]
         for i in range(stage.first, stage.last):
-            path = self.output.path / "calibration" / str(i)
-            if not path.exists():
-                fitted = self.resolved.elements[i].preparation.fit(read_for_fit(worker, index, i))
-                if fitted.variables:
-                    writing = path.with_name(f"{i}.writing")  # renamed when it is whole
-                    stores.write_dataset(fitted, writing, overwrite=True)
-                    writing.rename(path)
+            if not (self.output.path / "calibration" / str(i)).exists():
+                for _ in engine.run([Task("fit", index, i)]):
+                    pass
 
-    def _reduce_scalars(self, worker: Worker, index: int) -> dict[str, float]:
+    def _reduce(self, engine: Engine, index: int) -> dict[str, float]:
         """The numbers of the whole run: one pass over all blocks."""
-        wanted = run_scalars(self.chain, self.plan.normalise)
-        numbers: dict[str, float] = {}
-        stage = self.plan.stages[index]
-        for block, region in enumerate(stage.regions()):
-            worker.stop_if_asked()
-            self.progress.working("numbers of the run", block, stage.n_blocks)
-            dataset = worker.prepared(index, region)
-            problem = self.chain.make_problem(dataset, worker.shared, with_priors=False)
-            with torch.no_grad():
-                for name, scalar in wanted.items():
-                    number = scalar.partial(problem)
-                    numbers[name] = scalar.combine(numbers[name], number) if name in numbers else number
-        if numbers.get("scale") == 0.0:
-            raise RunError("Aᴴy is zero everywhere: the measurement is empty, or the mask has no sample of it")
-        return numbers
+        label, n_blocks = "numbers of the run", self.plan.stages[index].n_blocks
+        found: dict[int, Mapping[str, float]] = {}
+        self.progress.working(label, 0, n_blocks)
+        for facts in engine.run(Task("numbers", index, block) for block in range(n_blocks)):
+            found[facts["block"]] = facts["numbers"]
+            self.progress.working(label, len(found), n_blocks)
+        return merged(run_numbers(self.chain, self.plan.normalise), [found[block] for block in range(n_blocks)])
 
     def _finish(self, record: dict[str, Any]) -> dict[str, Any]:
         index = len(self.plan.stages) - 1
         summary: dict[str, Any] = {}
-        ambiguity, independent = frozenset(next(self._facts(index))["ambiguity"]), split_dims(self.resolved.axes)
+        ambiguity = frozenset(next(self._facts(index))["ambiguity"])
+        independent = [dim for dim in split_dims(self.resolved.axes) if dim not in self.resolved.overlap]
         for name, array in self.plan.solve.outputs.items():
             truth = self.resolved.source.get(name.replace("estimate", "truth", 1))
             if truth is not None and truth.sizes == dict(zip(array.dims, array.shape, strict=True)):
@@ -264,10 +281,12 @@ class Run:
         summary["iterations"] = max(facts["iterations"] for facts in self._facts(index))
         stages = range(len(self.plan.stages))  # in all blocks of all attempts: one that was killed says no more
         summary["seconds"] = round(sum(facts["seconds"] for stage in stages for facts in self._facts(stage)), 3)
-        summary["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-        record = {**record, "summary": summary, "finished": True}
+        largest = max(facts["peak"] for stage in stages for facts in self._facts(stage))
+        summary["peak_mib"] = round(largest / 2**20, 1)
+        record = {**record, "summary": summary, "independent": independent, "finished": True}
         stores.write_attributes(self.output.path, record)
         self.beside.clear_scratch()
+        self.beside.clear_rounds(index)
         return record
 
     def _facts(self, stage: int) -> Iterator[Facts]:

@@ -16,11 +16,12 @@ from preimage.run_settings import ComputeSettings
 from preimage.settings import Settings
 from preimage.solving import solve
 from preimage.space import Blocks
-from preimage.volumes.block import block_seed
 from preimage.volumes.devices import choose_device
-from preimage.volumes.planner import estimate_spaces, normalises
+from preimage.volumes.layouts import estimate_spaces
+from preimage.volumes.planner import normalises
 from preimage.volumes.resolve import resolve
-from preimage.volumes.scalars import run_scalars
+from preimage.volumes.tasks.numbers import run_numbers
+from preimage.volumes.tasks.worker import block_seed
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def solve_in_memory(chain: Chain, compute: ComputeSettings) -> xr.DataArray | xr
     normalise = normalises(resolved, compute)[0]
     shared: dict[str, Any] = {}
     numbers: dict[str, float] = {}
-    if wanted := run_scalars(chain, normalise):
+    if wanted := run_numbers(chain, normalise):
         bare = chain.make_problem(dataset, shared, with_priors=False)
         with torch.no_grad():
             numbers = {name: scalar.partial(bare) for name, scalar in wanted.items()}

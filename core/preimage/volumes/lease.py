@@ -1,26 +1,28 @@
-"""The lease: a small file beside a run store in which the process that writes the store says how it goes.
+"""The lease: a small file beside a run store in which the process that drives the run says how it goes.
 
-It says so every few seconds. No clock is trusted: beats are counted, durations are differences of one monotonic clock,
-and whether the process is there is asked of the machine that it runs on. From another machine only the count tells.
+It says so every few seconds, and while it does no other may drive that run. No clock is trusted: beats are counted,
+durations are differences of one monotonic clock, and whether the process is there is asked of the machine that it
+runs on. From another machine only the count tells.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
-import resource
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import IO, Any, Literal, Self
 
+from preimage.errors import RequestError
 from preimage.files import write_atomically
+from preimage.volumes.memory import held, peak
 from preimage.volumes.progress import Progress
 
 PERIOD = 5.0
@@ -43,7 +45,8 @@ class Lease:
     label, done, total : what is in work, in blocks.
     block_seconds : seconds that a block of it took this process, waiting for others included; None before the first.
     since : seconds since the last block of it, or since it began.
-    memory, peak : bytes of the process, now and at most.
+    memory, peak : bytes of the process, now and at most; of the largest worker, where others do the work.
+    workers : processes that do the work; 0 where it is this one.
     failures, error : attempts that failed, and what the last of them said.
     """
 
@@ -62,6 +65,7 @@ class Lease:
     since: float = 0.0
     memory: int = 0
     peak: int = 0
+    workers: int = 0
     failures: int = 0
     error: str = ""
 
@@ -89,6 +93,16 @@ class Lease:
         """Whether its process is there; None if only its beats can tell."""
         return _born(self.pid) == self.born and _exists(self.pid) if self.is_here else None
 
+    def is_heard(self, path: Path) -> bool:
+        """Whether another beat comes within the time in which one must; this takes a few seconds."""
+        until = time.monotonic() + MISSED * self.period
+        while time.monotonic() < until:
+            time.sleep(self.period / 20)
+            lease = Lease.read(path)
+            if lease is not None and (lease.pid, lease.beat) != (self.pid, self.beat):
+                return True
+        return False
+
     @property
     def silence(self) -> float | None:
         """Seconds since its last beat, if that is known here."""
@@ -101,9 +115,9 @@ class Lease:
 
 
 class Heartbeat(Progress):
-    """Keeps the lease of a run for as long as its process is at work, by a thread of its own.
+    """Keeps the lease of a run for as long as its process drives it, by a thread of its own.
 
-    Where it cannot be written the run goes on: what matters is told by the markers.
+    Where it cannot be written later the run goes on: what matters is told by the markers.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -111,8 +125,25 @@ class Heartbeat(Progress):
         self._clock = clock
 
     def __enter__(self) -> Self:
-        """Say that the run is in work."""
+        """Say that the run is in work.
+
+        Raises
+        ------
+        RequestError : another process drives it.
+        """
         before = Lease.read(self.path)
+        try:
+            self._lock = _locked(self.path.with_suffix(".lock"))
+            if before is not None and _is_taken(before, self.path):
+                self._unlock()
+                raise BlockingIOError
+        except BlockingIOError:
+            who = f"process {before.pid} on {before.host}" if before else "another process"
+            raise RequestError(
+                f"{self.path.parent.name.removesuffix('.blocks')} is being written by {who}: "
+                "wait for it, stop it, or choose another output.path; preimage status tells how far it is"
+            ) from None
+        self._peak = 0
         self._lease = Lease.of_this_process(before.failures if before else 0)
         self._began = self._last = self._clock()
         self._already = self._beats = 0
@@ -138,6 +169,11 @@ class Heartbeat(Progress):
             said = " ".join(f"{error}".split()) or kind.__name__
             self._lease = replace(self._lease, state="failed", failures=self._lease.failures + 1, error=said)
         self._beat()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def working(self, label: str, done: int, total: int) -> None:
         """Note what is in work; the next beat tells, which comes at once where it is something new."""
@@ -152,6 +188,19 @@ class Heartbeat(Progress):
         if new:
             self._news.set()
 
+    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Note what its worker held at most."""
+        self._peak = max(self._peak, int(facts.get("peak", 0)))
+
+    def employed(self, workers: int) -> None:
+        """Note how many others do the work."""
+        self._lease = replace(self._lease, workers=workers)
+
+    def failed(self, message: str) -> None:
+        """Count an attempt that failed."""
+        self._lease = replace(self._lease, failures=self._lease.failures + 1, error=" ".join(message.split()))
+        self._news.set()
+
     def _keep(self) -> None:
         while not self._ended:
             self._news.wait(PERIOD)
@@ -160,9 +209,9 @@ class Heartbeat(Progress):
 
     def _beat(self) -> None:
         now = self._clock()
-        memory, peak = _memory()
         self._beats += 1
-        lease = replace(self._lease, beat=self._beats, clock=now, since=now - self._last, memory=memory, peak=peak)
+        most = max(self._peak, 0 if self._lease.workers else peak())
+        lease = replace(self._lease, beat=self._beats, clock=now, since=now - self._last, memory=held(), peak=most)
         with contextlib.suppress(OSError):
             write_atomically(self.path, json.dumps(asdict(lease)))
 
@@ -195,12 +244,27 @@ def _born(pid: int) -> int | None:
     return int(fields[18]) if state not in "ZX" else None  # one that ended stays until its parent has asked for it
 
 
-def _memory() -> tuple[int, int]:
-    """Bytes that this process holds, and held at most."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def _is_taken(lease: Lease, path: Path) -> bool:
+    """Whether the process of a lease still drives the run."""
+    if lease.state != "running" or (lease.pid == os.getpid() and lease.is_here):
+        return False
+    alive = lease.is_alive
+    return lease.is_heard(path) if alive is None else alive
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """The file, locked until it is closed or its process ends; None on a disk without locks: the lease alone tells.
+
+    Raises
+    ------
+    BlockingIOError : another process has locked it.
+    """
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        file = path.open("w")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
     except OSError:
-        return largest, largest
-    now = pages * resource.getpagesize()
-    return now, max(now, largest)
+        return None
+    return file

@@ -1,20 +1,25 @@
 """Markers: beside a run store, one small file for every block whose outputs are stored.
 
 out/run.zarr.blocks/<stage>/<block>.json                 the block is done
-out/run.zarr.blocks/<stage>/<block>.state.safetensors    the state of a block in work
-out/run.zarr.blocks/<stage>/<block>.history.json         and what was noted of it
+out/run.zarr.blocks/<stage>/<block>.state.safetensors    the state of a block in work, and its history so far
+out/run.zarr.blocks/<stage>/rounds/<n>/<block>.safetensors   what a block that shares pixels found in a round
 out/run.zarr.blocks/scratch/<stage>.zarr                 what a stage hands to the next
 out/run.zarr.blocks/lease.json                           the process that is at work; see `preimage.volumes.lease`
+out/run.zarr.blocks/stop                                 word for workers to save their states and end
+out/run.zarr.blocks/logs/<worker>.log                    what worker processes of this machine said
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from preimage.files import write_atomically
+from preimage.record import digest
 
 
 class Beside:
@@ -22,12 +27,14 @@ class Beside:
 
     def __init__(self, output: Path) -> None:
         self.folder = output.with_name(output.name + ".blocks")
+        self._stop, self._ask_next = False, 0.0
 
     def create(self, n_stages: int) -> None:
         """Make the folders."""
         for stage in range(n_stages):
             (self.folder / str(stage)).mkdir(parents=True, exist_ok=True)
         (self.folder / "scratch").mkdir(exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
 
     def complete(self, n_stages: int) -> bool:
         """Whether everything is there that a run needs to go on."""
@@ -35,8 +42,11 @@ class Beside:
         return all(path.exists() for path in (*folders, *(self.scratch(stage) for stage in range(n_stages - 1))))
 
     def clear(self) -> None:
-        """Forget all blocks."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Forget all blocks, and keep the lease: who clears has it."""
+        for path in self.folder.iterdir() if self.folder.exists() else ():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+        self.stop.unlink(missing_ok=True)
 
     def scratch(self, stage: int) -> Path:
         """The store of a stage's outputs that only later stages read."""
@@ -50,9 +60,20 @@ class Beside:
         """Where the state of a block in work is saved."""
         return self.folder / str(stage) / f"{block}.state.safetensors"
 
-    def history(self, stage: int, block: int) -> Path:
-        """Where the history of a block in work is saved."""
-        return self.folder / str(stage) / f"{block}.history.json"
+    def rounds(self, stage: int) -> list[int]:
+        """The numbers of the rounds that something is kept of."""
+        folder = self.folder / str(stage) / "rounds"
+        return sorted(int(path.name) for path in folder.iterdir()) if folder.exists() else []
+
+    def round(self, stage: int, number: int, block: int) -> Path:
+        """What a block found in a round."""
+        return self.folder / str(stage) / "rounds" / str(number) / f"{block}.safetensors"
+
+    def clear_rounds(self, stage: int, before: float = math.inf) -> None:
+        """Forget the rounds before one, or all."""
+        for number in self.rounds(stage):
+            if number < before:
+                shutil.rmtree(self.folder / str(stage) / "rounds" / str(number), ignore_errors=True)
 
     def marker(self, stage: int, block: int) -> Path:
         """The marker of a block."""
@@ -63,6 +84,24 @@ class Beside:
         """Where the process that writes the store says how it goes."""
         return self.folder / "lease.json"
 
+    @property
+    def stop(self) -> Path:
+        """Where the driver leaves word for workers that it cannot reach otherwise."""
+        return self.folder / "stop"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of what worker processes said."""
+        return self.folder / "logs"
+
+    def asked_to_stop(self) -> bool:
+        """Whether the driver left word to stop; the disk is asked once a second at most."""
+        now = time.monotonic()
+        if self._stop or now >= self._ask_next:  # a word that was taken back counts no more
+            self._ask_next = now + 1.0
+            self._stop = self.stop.exists()
+        return self._stop
+
     def done(self, stage: int) -> list[int]:
         """The blocks of a stage that are done, by the names of their markers alone."""
         try:
@@ -72,14 +111,19 @@ class Beside:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def read(self, stage: int, block: int) -> dict[str, Any] | None:
-        """What a block's marker says; None if the block is not done."""
+        """What a block's marker says; None if the block is not done, or its marker is damaged."""
         try:
-            return dict(json.loads(self.marker(stage, block).read_text()))
-        except FileNotFoundError:
+            facts = dict(json.loads(self.marker(stage, block).read_bytes()))
+            return facts if facts.pop("digest", None) == digest(facts) else None
+        except (FileNotFoundError, ValueError, TypeError):
             return None
+
+    def unmark(self, stage: int, block: int) -> None:
+        """Say that a block is not done after all."""
+        self.marker(stage, block).unlink(missing_ok=True)
 
     def mark(self, stage: int, block: int, facts: dict[str, Any]) -> None:
         """Say that the outputs of a block are stored; its state is not needed any more."""
-        write_atomically(self.marker(stage, block), json.dumps(facts))
+        marker = facts | {"digest": digest(facts)}
+        write_atomically(self.marker(stage, block), json.dumps(marker))
         self.state(stage, block).unlink(missing_ok=True)
-        self.history(stage, block).unlink(missing_ok=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Bounds = tuple[int, int]
+"""Start and stop along a dim."""
+Region = Mapping[str, Bounds]
+"""A part of the data along some dims; all of the others."""
+Margins = Mapping[str, tuple[int, int]]
+"""How far something looks beyond a region along some dims, towards 0 and away from it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class StagePlan:
     outputs : arrays that it writes.
     memory : bytes that a block is predicted to need beside the process.
     bytes_read, bytes_written : over all blocks.
+    halo, solve_halo : how far beyond its block the stage reads along a dim, and how far the solve alone looks.
+    overlap : how far priors look beyond a block, along dims where blocks share pixels and agree on them.
     """
 
     first: int
@@ -59,23 +65,46 @@ class StagePlan:
     memory: int
     bytes_read: int
     bytes_written: int
+    halo: Mapping[str, int] = field(default_factory=dict)
+    solve_halo: Mapping[str, int] = field(default_factory=dict)
+    overlap: Margins = field(default_factory=dict)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Number of blocks along each dim that is cut."""
+        return tuple(math.ceil(n / self.block[dim]) for dim, n in self.sizes.items())
 
     @property
     def n_blocks(self) -> int:
         """Number of blocks."""
-        return math.prod(math.ceil(n / self.block[dim]) for dim, n in self.sizes.items())
+        return math.prod(self.grid)
 
     def regions(self) -> Iterator[dict[str, Bounds]]:
         """The part of every block along the dims that are cut, in order."""
-        cuts = [
-            [(dim, (start, min(start + self.block[dim], n))) for start in range(0, n, self.block[dim])]
-            for dim, n in self.sizes.items()
-        ]
-        return (dict(cut) for cut in itertools.product(*cuts))
+        return (self.region(index) for index in range(self.n_blocks))
 
     def region(self, index: int) -> dict[str, Bounds]:
-        """The part of one block."""
-        return next(itertools.islice(self.regions(), index, None))
+        """The part of one block; the last dim is counted fastest."""
+        found = {}
+        for (dim, n), count in zip(reversed(list(self.sizes.items())), reversed(self.grid), strict=True):
+            index, at = divmod(index, count)
+            found[dim] = (at * self.block[dim], min((at + 1) * self.block[dim], n))
+        return dict(reversed(found.items()))
+
+    def widened(self, region: Region, reach: Mapping[str, int]) -> dict[str, Bounds]:
+        """A region with as much on both sides along some dims, up to the edges of the data."""
+        return self._grown(region, {dim: (n, n) for dim, n in reach.items()})
+
+    def overlapping(self, region: Region) -> dict[str, Bounds]:
+        """All that a block looks at: its own region, and what it shares with others."""
+        return self._grown(region, self.overlap)
+
+    def _grown(self, region: Region, margins: Margins) -> dict[str, Bounds]:
+        grown = {}
+        for dim, (start, stop) in region.items():
+            before, after = margins.get(dim, (0, 0))
+            grown[dim] = (max(0, start - before), min(self.sizes[dim], stop + after))
+        return grown
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,8 @@ class Plan:
     ----------
     scalars : names of the numbers that are reduced over the run first.
     normalise : whether the data are divided by the run's scale.
+    memory : bytes that a worker may use.
+    process : bytes of them that its process takes before it has read anything.
     notes : what a reader of the plan should know, such as proposed preparations.
     """
 
@@ -94,6 +125,7 @@ class Plan:
     normalise: bool
     memory: int
     threads: int
+    process: int
     notes: tuple[str, ...]
 
     @property
@@ -106,6 +138,11 @@ class Plan:
         return asdict(self)
 
     @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Plan:
+        """The plan in the record of a run."""
+        return cls.from_json(record["plan"])
+
+    @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """From plain data."""
         stages = tuple(
@@ -114,10 +151,12 @@ class Plan:
                     **stage,
                     "labels": tuple(stage["labels"]),
                     "outputs": {name: _array_plan(array) for name, array in stage["outputs"].items()},
+                    "overlap": {dim: tuple(margin) for dim, margin in stage.get("overlap", {}).items()},
                 }
             )
             for stage in data["stages"]
         )
+        data = {"process": 0, **data}  # a plan of schema 1 from before it was kept
         return cls(**{**data, "stages": stages, "scalars": tuple(data["scalars"]), "notes": tuple(data["notes"])})
 
 
@@ -126,6 +165,15 @@ def _array_plan(data: Mapping[str, Any]) -> ArrayPlan:
     return ArrayPlan(**{**data, **lists})
 
 
-def slices(region: Mapping[str, Bounds], dims: Any) -> dict[str, slice]:
+def slices(region: Region, dims: Any) -> dict[str, slice]:
     """A region as slices, of those dims that are there."""
     return {dim: slice(*bounds) for dim, bounds in region.items() if dim in dims}
+
+
+def within(region: Region, inner: Region, dims: Any = None) -> dict[str, slice]:
+    """Where a smaller region lies in a region, along the dims in which they differ; of those dims that are there."""
+    return {
+        dim: slice(inner[dim][0] - start, inner[dim][1] - start)
+        for dim, (start, stop) in region.items()
+        if inner[dim] != (start, stop) and (dims is None or dim in dims)
+    }

@@ -18,6 +18,15 @@ class Progress:
     def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """A block's marker is written."""
 
+    def employed(self, workers: int) -> None:
+        """So many other processes do the work."""
+
+    def failed(self, message: str) -> None:
+        """An attempt at a task failed, and it is tried again."""
+
+    def noted(self, message: str) -> None:
+        """Something that a reader should know."""
+
     def finished(self, record: Mapping[str, Any]) -> None:
         """All is stored."""
 
@@ -39,6 +48,18 @@ class Several(Progress):
     def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         for watcher in self.watchers:
             watcher.finished_block(record, facts)
+
+    def employed(self, workers: int) -> None:
+        for watcher in self.watchers:
+            watcher.employed(workers)
+
+    def failed(self, message: str) -> None:
+        for watcher in self.watchers:
+            watcher.failed(message)
+
+    def noted(self, message: str) -> None:
+        for watcher in self.watchers:
+            watcher.noted(message)
 
     def finished(self, record: Mapping[str, Any]) -> None:
         for watcher in self.watchers:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import xarray as xr
 
-from preimage.chain import Chain, honours_mask, unknown
+from preimage.chain import Chain, honours_mask
 from preimage.data import Preparation, check_requirements, is_small, require
-from preimage.declarations import Axis, whole
-from preimage.errors import DataError, PluginError
+from preimage.declarations import Axis
+from preimage.errors import DataError, PluginError, RequestError
+from preimage.likelihoods import Gaussian, data_space
 from preimage.offers import members
 from preimage.operators import LinearOperator
 from preimage.parts import Part
 from preimage.simulation import SimulationPart
 from preimage.space import AnySpace, ProductSpace
-from preimage.volumes.axes import chained, complete, iterated
+from preimage.unknowns import no_such_unknown, told, unknowns_of
+from preimage.volumes.axes import complete
+from preimage.volumes.cutting import Reason, solve_axes
+from preimage.volumes.plan import Margins
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class Resolved:
     source : the loader's dataset, lazily opened.
     dataset : the dataset that is solved, as headers.
     axes : what the solve may be cut along.
-    reasons : for each dim that is whole in the solve, who says so.
+    overlap : how far priors look along dims that may be cut, where blocks share pixels and agree on them.
+    reasons : for each dim that is whole in the solve, why.
     """
 
     chain: Chain
@@ -59,7 +65,15 @@ class Resolved:
     domain: AnySpace
     codomain: AnySpace
     axes: Mapping[str, Axis]
-    reasons: Mapping[str, str]
+    overlap: Margins
+    reasons: Mapping[str, Reason]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts, in order."""
+        chain = self.chain
+        prepared = [element.part for element in self.elements]
+        return (chain.loader, *prepared, chain.operator, chain.likelihood, *chain.priors, chain.solver)
 
     @property
     def linear(self) -> bool:
@@ -74,6 +88,7 @@ def resolve(chain: Chain, *, rewrite: bool = True) -> Resolved:
     ------
     DataError : a variable that a part requires is missing or has other dims, or the measurement is not
         what the operator gives.
+    RequestError : a prior or the solver is for unknowns that are not there.
     """
     source = chain.loader.make().describe()
     walk = _Walk(chain, source, rewrite)
@@ -94,9 +109,10 @@ def resolve(chain: Chain, *, rewrite: bool = True) -> Resolved:
     if spaces is None:
         raise PluginError(f"{who} does not say its spaces: its module must implement preimage_spaces")
     domain, codomain = spaces
-    _check_measurement(dataset, codomain, who)
-    axes, reasons = _solve_axes(chain, dataset, domain, codomain)
-    return Resolved(chain, source, tuple(walk.elements), dataset, domain, codomain, axes, reasons)
+    _check_measurement(dataset, codomain, chain)
+    _check_unknowns(chain, unknowns_of(domain), who)
+    axes, overlap, reasons = solve_axes(chain, dataset, domain, codomain)
+    return Resolved(chain, source, tuple(walk.elements), dataset, domain, codomain, axes, overlap, reasons)
 
 
 class _Walk:
@@ -104,7 +120,7 @@ class _Walk:
 
     def __init__(self, chain: Chain, source: xr.Dataset, rewrite: bool) -> None:
         self.chain = chain
-        self.rewrite = rewrite
+        self.rewrite = rewrite and _is_gaussian(chain.likelihood)
         self.dataset = source
         self.elements: list[Element] = []
 
@@ -146,39 +162,37 @@ def _dims(dataset: xr.Dataset, names: set[str]) -> set[str]:
     return {str(dim) for name in names if name in dataset.variables for dim in dataset[name].dims}
 
 
-def _check_measurement(dataset: xr.Dataset, codomain: AnySpace, who: str) -> None:
-    """The measurement must be what the operator gives; values are not read."""
+def _is_gaussian(likelihood: Part) -> bool:
+    """Whether noise is white and Gaussian, and still is after a unitary transform of the data."""
+    return all(isinstance(one, type) and issubclass(one, Gaussian) for one in members(likelihood.declared))
+
+
+def _check_unknowns(chain: Chain, unknowns: tuple[str, ...], who: str) -> None:
+    """Priors and the solver must be for unknowns that are there, and the operator must say which are."""
+    declared = tuple(chain.operator.ask("preimage_unknowns") or ())
+    if set(declared) != set(unknowns):
+        raise PluginError(
+            f"{who} contradicts itself: by preimage_spaces {told(unknowns)}, by preimage_unknowns {told(declared)}"
+        )
+    for i, on in enumerate(chain.on, 1):
+        if on is not None and on not in unknowns:
+            raise RequestError(f"prior.{i}.on: {no_such_unknown(on, unknowns, who)}")
+    chain.make_solver().check_unknowns(unknowns, chain.on)
+
+
+def _check_measurement(dataset: xr.Dataset, codomain: AnySpace, chain: Chain) -> None:
+    """The measurement must be what the operator gives, as the likelihood sees it; values are not read."""
     if isinstance(codomain, ProductSpace):
         return
+    who = f"operator {chain.operator.name}"
     found = require(dataset, "measurement", codomain.dims, who)
     for dim, n in codomain.sizes.items():
         if found.sizes[dim] != n:
             raise DataError(f"{who} gives {n} along {dim!r}, the measurement has {found.sizes[dim]}")
-    wanted = str(codomain.dtype).removeprefix("torch.")
+    data: Any = data_space(chain.likelihood.declared, codomain)
+    wanted = str(data.dtype).removeprefix("torch.")
     if str(found.dtype) != wanted:
+        if data != codomain:
+            who = f"likelihood {chain.likelihood.name} is of magnitudes: {who}"
         hint = " (take its real part, or choose an operator of complex data)" if found.dtype.kind == "c" else ""
         raise DataError(f"{who} gives {wanted} data, the measurement is {found.dtype}{hint}")
-
-
-def _solve_axes(
-    chain: Chain, dataset: xr.Dataset, domain: AnySpace, codomain: AnySpace
-) -> tuple[dict[str, Axis], dict[str, str]]:
-    """What the solve may be cut along, and who makes a dim whole."""
-    label = f"operator {chain.operator.name}"
-    declared = chain.operator.ask("preimage_axes", dataset=dataset, domain=domain)
-    parts = {label: complete(declared, domain.sizes, codomain.sizes)}
-    for i, (part, on) in enumerate(zip(chain.priors, chain.on, strict=True), 1):
-        space = unknown(domain, on)
-        declared = part.ask("preimage_axes", dataset=dataset, domain=space)
-        parts[f"prior {i} ({part.name})"] = complete(declared, space.sizes, space.sizes)
-    if isinstance(domain, ProductSpace):  # blocks along a dim would each find another of an unknown that lacks it
-        for name, space in domain.items():
-            parts[f"unknown {name}"] = dict.fromkeys([dim for dim in domain.sizes if dim not in space.dims], whole)
-    if not chain.make_solver().one_pass:
-        parts = {who: iterated(axes) for who, axes in parts.items()}
-    reasons: dict[str, str] = {}
-    for who, axes in parts.items():
-        for dim, axis in axes.items():
-            if axis.reach is None:
-                reasons.setdefault(dim, who)
-    return chained(*parts.values()), reasons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from preimage import metrics
+from preimage.data import values_of
 from preimage.metrics import METRICS, Array, Metric, Partial, aligned, comparable
 from preimage.volumes import stores
 from preimage.volumes.plan import Bounds, StagePlan
@@ -32,19 +33,19 @@ def score(
     independent : dims along which every index is a problem of its own, cut into blocks or not.
     """
     estimate = stores.open_dataset(output)[name]
-    truth = truth.transpose(*estimate.dims)
+    dims = estimate.dims
     axes = tuple(i for i, dim in enumerate(estimate.dims) if dim not in independent)
     truth_max = 0.0
     for region in stage.regions():
-        truth_max = float(np.maximum(truth_max, np.abs(_read(truth, region)).max()))  # keeps what is not a number
+        truth_max = float(np.maximum(truth_max, np.abs(_read(truth, region, dims)).max()))  # keeps what is not a number
     if not 0 < truth_max < np.inf:
         return {}  # a truth of zeros, or one with values that are not finite, is nothing to compare with
     scalars, found = {"truth_max": truth_max}, {}
     for metric in METRICS:
         total: Partial = {}
         for region in stage.regions():
-            wide = _widened(region, metric, truth)
-            one, other = comparable(_read(truth, wide), _read(estimate, wide))
+            wide = _widened(region, metric, estimate)
+            one, other = comparable(_read(truth, wide, dims), _read(estimate, wide, dims))
             total = metrics.merge(total, metric.partial(one, aligned(one, other, ambiguity, axes), scalars))
         value = metric.finish(total, scalars)
         if not np.isnan(value):
@@ -52,9 +53,9 @@ def score(
     return found
 
 
-def _read(image: xr.DataArray, region: Mapping[str, Bounds]) -> Array:
+def _read(image: xr.DataArray, region: Mapping[str, Bounds], dims: tuple[Hashable, ...]) -> Array:
     here: dict[Any, slice] = {dim: slice(*bounds) for dim, bounds in region.items()}
-    return np.asarray(image.isel(here).values)
+    return values_of(image.isel(here).variable, dims)
 
 
 def _widened(region: Mapping[str, Bounds], metric: Metric, image: xr.DataArray) -> dict[str, Bounds]:

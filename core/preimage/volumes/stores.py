@@ -6,6 +6,8 @@ writes its empty chunks too, since a chunk of zeros would otherwise be deleted. 
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.abc.store import ByteRequest
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore
 
-from preimage.errors import RequestError
+from preimage.errors import DataError, RequestError, RunError
 from preimage.volumes.plan import ArrayPlan
 
 SCHEMA = 1
@@ -24,6 +29,8 @@ ATTRIBUTE = "preimage"
 """The attribute of a store's group under which the platform keeps its own."""
 TARGET_CHUNK = 4 * 2**20
 """Bytes that a chunk of a dataset is about, where nobody says."""
+_CHUNK = re.compile(r"(?P<name>.+)/(?P<key>c(/\d+)*)")
+"""The key of an array's chunk in a store."""
 
 
 def create_group(path: Path, attributes: Mapping[str, Any] | None = None) -> zarr.Group:
@@ -72,6 +79,34 @@ def check_whole_units(array: zarr.Array[Any], name: str, dims: tuple[str, ...], 
             raise RequestError(
                 f"{start}:{stop} along {dim!r} is no whole write units of {name}, which are {unit}: run with --fresh"
             )
+
+
+def object_sizes(
+    path: Path, array: zarr.Array[Any], name: str, dims: tuple[str, ...], region: Mapping[str, slice]
+) -> dict[str, int]:
+    """Bytes of the stored objects that hold a region of whole write units, by their keys; -1 where there is none."""
+    spans = []
+    for dim, n, unit in zip(dims, array.shape, array.shards or array.chunks, strict=True):
+        start, stop, _ = region.get(dim, slice(None)).indices(n)
+        spans.append(range(start // unit, -(-stop // unit)))
+    keys = [array.metadata.encode_chunk_key(at) for at in itertools.product(*spans)]
+    return {key: size_of(path, name, key) for key in keys}
+
+
+def remove_objects(
+    path: Path, array: zarr.Array[Any], name: str, dims: tuple[str, ...], region: Mapping[str, slice]
+) -> None:
+    """Remove the stored objects that hold a region of whole write units."""
+    for key in object_sizes(path, array, name, dims, region):
+        (path / name / key).unlink(missing_ok=True)
+
+
+def size_of(path: Path, name: str, key: str) -> int:
+    """Bytes of a stored object; -1 if there is none."""
+    try:
+        return (path / name / key).stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
@@ -132,11 +167,47 @@ def write_dataset(
 
 
 def open_dataset(path: Path | str, group: str | None = None) -> xr.Dataset:
-    """A stored dataset, read lazily."""
-    if not Path(path).exists():
+    """A stored dataset, read lazily. Of one that `write_dataset` made, a chunk that is gone is an error once read.
+
+    Raises
+    ------
+    DataError : it has a newer schema.
+    RequestError : there is nothing.
+    """
+    path = Path(path)
+    if not path.exists():
         raise RequestError(f"{path} does not exist: there is no dataset to open")
-    found: xr.Dataset = xr.open_zarr(path, group=group, chunks=None, consolidated=False)
+    store = _Complete(path, read_only=True) if _must_be_complete(path) else path
+    found: xr.Dataset = xr.open_zarr(store, group=group, chunks=None, consolidated=False)
     return found
+
+
+def _must_be_complete(path: Path) -> bool:
+    """Whether every chunk must be there: the store is one of ours, and not that of a run in work."""
+    try:
+        ours = zarr.open_group(path, mode="r", use_consolidated=False).attrs.get(ATTRIBUTE)
+    except (OSError, ValueError, KeyError):  # xarray will say what it is instead
+        return False
+    if not isinstance(ours, dict):
+        return False
+    if int(ours.get("schema", 0)) > SCHEMA:
+        raise DataError(f"{path} has schema {ours['schema']}, this version reads up to {SCHEMA}: update preimage")
+    return "key" not in ours or bool(ours.get("finished"))
+
+
+class _Complete(LocalStore):
+    """A folder in which a chunk that is not there is an error, and not a chunk of fill values."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        found = await super().get(key, prototype, byte_range)
+        if found is None and (chunk := _CHUNK.fullmatch(key)):
+            raise RunError(
+                f"the chunk {chunk['key']} of {chunk['name']!r} is gone from {self.root}, in which all were written: "
+                "copy or write that store again. Finished blocks are kept"
+            )
+        return found
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from preimage_registry.cli.check import check
 from preimage_registry.cli.compare import compare
 from preimage_registry.cli.describe import describe
 from preimage_registry.cli.doctor import doctor
+from preimage_registry.cli.export import export
 from preimage_registry.cli.list import list_methods
 from preimage_registry.cli.new import new
 from preimage_registry.cli.reproduce import reproduce
@@ -56,6 +57,7 @@ app.command("run")(run)
 app.command("status")(status)
 app.command("compare")(compare)
 app.command("reproduce")(reproduce)
+app.command("export")(export)
 app.command("check")(check)
 app.add_typer(new, name="new")
 app.command("doctor")(doctor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
@@ -20,7 +20,7 @@ from preimage_registry.registry import Registry
 from preimage_registry.summaries import summarise
 
 CAPABILITIES = {"operator": "preimage.operators.capabilities", "prior": "preimage.priors.capabilities"}
-"""Modules whose protocols a part of a kind may offer."""
+"""Modules whose protocols and abstract classes a part of a kind may offer."""
 
 
 def show(method: Method, registry: Registry) -> None:
@@ -50,6 +50,8 @@ def sections_of(plugin: Plugin, registry: Registry) -> Iterator[tuple[str, list[
     yield "Makes", [made]
     if offered:
         yield "Offers", offered
+    if plugin.method.kind == "operator" and (unknowns := _unknowns(plugin, registry)):
+        yield "Unknowns", [", ".join(unknowns)]
     if plugin.method.kind == "solver":
         yield "Needs", _needs(plugin, registry)
     for title, dims in (("Requires of the dataset", plugin.requires), ("Adds to the dataset", plugin.provides)):
@@ -67,14 +69,14 @@ def _who(declared: Any, capability: Any) -> str:
 
 
 def capabilities(kind: str) -> list[Any]:
-    """The protocols that a part of a kind may offer, in the order in which they are defined."""
+    """What a part of a kind may offer, in the order in which it is defined."""
     if kind not in CAPABILITIES:
         return []
     module = importlib.import_module(CAPABILITIES[kind])
     return [
         one
         for one in vars(module).values()
-        if getattr(one, "_is_protocol", False) and one.__module__ == module.__name__
+        if (getattr(one, "_is_protocol", False) or inspect.isabstract(one)) and one.__module__ == module.__name__
     ]
 
 
@@ -83,10 +85,23 @@ def summary(thing: Any) -> str:
     return (inspect.getdoc(thing) or "").partition("\n")[0].removesuffix(".")
 
 
-def _needs(plugin: Plugin, registry: Registry) -> list[str]:
+def _with_defaults(plugin: Plugin, registry: Registry) -> BoundMethod | None:
+    """The method with the settings that it has by itself; None where it has not."""
     if any(field.is_required() for field in plugin.settings.model_fields.values()):
+        return None
+    return BoundMethod(plugin, plugin.settings(), registry)
+
+
+def _unknowns(plugin: Plugin, registry: Registry) -> Sequence[str]:
+    part = _with_defaults(plugin, registry)
+    return () if part is None else part.ask("preimage_unknowns") or ()
+
+
+def _needs(plugin: Plugin, registry: Registry) -> list[str]:
+    part = _with_defaults(plugin, registry)
+    if part is None:
         return ["depends on its settings"]
-    needs = BoundMethod(plugin, plugin.settings(), registry).make().needs
+    needs = part.make().needs
     low, high = needs.priors.start, needs.priors.stop - 1
     several = str(low) if low == high else f"{low} to {high}" if high < 100 else f"{low} or more"
     wanted = [("operator", needs.operator), ("likelihood", needs.likelihood), ("prior", needs.prior if high else ())]

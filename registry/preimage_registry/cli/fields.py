@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from preimage.nested import Nested
+from preimage_registry.documents.validation import models_in
 
 _PLACEHOLDERS: dict[Any, Any] = {int: 1, float: 1.0, bool: True, list: [], tuple: [], dict: {}}
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "length ≥", "max_length": "length ≤"}
@@ -27,12 +28,20 @@ class Row(NamedTuple):
     meaning: str
 
 
-def rows_of(settings: type[BaseModel]) -> list[Row]:
-    """A row for every setting."""
-    return [
-        Row(field.alias or name, _type(field), _default(settings, name), " ".join((field.description or "").split()))
-        for name, field in settings.model_fields.items()
-    ]
+def rows_of(settings: type[BaseModel], inside: str = "") -> list[Row]:
+    """A row for every setting, each followed by those of the sections that stand in it, such as `turns.unknown`.
+
+    Parameters
+    ----------
+    inside : what the names begin with.
+    """
+    rows = []
+    for name, field in settings.model_fields.items():
+        key, meaning = inside + (field.alias or name), " ".join((field.description or "").split())
+        rows.append(Row(key, _type(field), _default(settings, name), meaning))
+        for model in models_in(field.annotation):
+            rows += rows_of(model, f"{key}.")
+    return rows
 
 
 def section_to_paste(heading: str, use: str, settings: type[BaseModel]) -> str:
@@ -40,7 +49,7 @@ def section_to_paste(heading: str, use: str, settings: type[BaseModel]) -> str:
     lines = [heading, f'use = "{use}"']
     for name, field in settings.model_fields.items():
         if field.is_required():
-            lines.append(f"{field.alias or name} = {json.dumps(_placeholder(field.annotation))}")
+            lines.append(f"{field.alias or name} = {_toml(_placeholder_of(field))}")
     return "\n".join(lines)
 
 
@@ -83,17 +92,38 @@ def _written(annotation: Any) -> str:
         return "none"
     if annotation is Path:
         return "path"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     if origin is not None:
         inner = ", ".join("..." if one is ... else _written(one) for one in arguments)
         return f"{origin.__name__}[{inner}]"
     return getattr(annotation, "__name__", str(annotation))
 
 
+def _placeholder_of(field: FieldInfo) -> Any:
+    return {"use": "..."} if _section(field.metadata) else _placeholder(field.annotation)
+
+
 def _placeholder(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        required = {name: field for name, field in annotation.model_fields.items() if field.is_required()}
+        return {field.alias or name: _placeholder_of(field) for name, field in required.items()}
     arguments = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
     if origin is Literal:
         return arguments[0]
+    if origin is typing.Annotated and _section(arguments[1:]):
+        return {"use": "..."}
     if origin in (typing.Union, types.UnionType, typing.Annotated):
         return _placeholder(arguments[0])
+    if origin in (list, tuple) and isinstance(inner := _placeholder(arguments[0]), dict):
+        return [inner]  # of sections there is one at least
     return _PLACEHOLDERS.get(origin or annotation, "...")
+
+
+def _toml(value: Any) -> str:
+    """A value in one line of TOML."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list) else json.dumps(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,38 @@ import typer
 
 from preimage.report import report_path
 from preimage.report.tables import STAGES, stage_rows, summary_table
-from preimage.units import format_bytes
+from preimage.units import format_bytes, format_seconds
 from preimage.volumes.driver import Run
+from preimage.volumes.probing import Probe
 from preimage_registry.cli.table import show_table
 
 
-def show_plan(run: Run) -> None:
-    """Print stages, blocks, memory and bytes."""
+def show_plan(run: Run, *, probe: bool = False) -> None:
+    """Print stages, blocks, memory and bytes; once a block was begun, also what it took and how long all takes."""
+    found = run.probe() if probe else None
     plan = run.plan
     typer.echo(f"{run.output.path}")
     show_titled(STAGES, stage_rows(plan))
-    typer.echo(f"one worker: {format_bytes(plan.memory)}, {plan.threads} threads, on {run.device}")
+    typer.echo(f"one worker: {format_bytes(plan.memory)}, {plan.threads} threads, device {run.compute.device}")
     if plan.scalars:
         typer.echo(f"numbers of the run, reduced first: {', '.join(plan.scalars)}")
     for note in plan.notes:
         typer.echo(note)
+    if found is not None:
+        _show_probe(run, found)
+
+
+def _show_probe(run: Run, found: Probe) -> None:
+    solve, workers = run.plan.solve, run.compute.workers
+    steps = run.resolved.chain.make_solver().stop.max_iter
+    begun = steps if solve.overlap else 1  # in every round anew
+    a_block = found.before * begun + found.step * steps
+    rounds = math.ceil(solve.n_blocks / workers)
+    typer.echo(
+        f"a block that was begun took {format_bytes(found.block)} beside a process of {format_bytes(found.process)}; "
+        f"the solve takes about {format_seconds(a_block)} a block, {format_seconds(a_block * rounds)} in all "
+        f"on {workers} worker{'s' if workers > 1 else ''}"
+    )
 
 
 def show_summary(record: Mapping[str, Any]) -> None:

@@ -6,11 +6,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from preimage.volumes.progress import Progress
+
+
+class Notes(Progress):
+    """Says, a line each, what a reader of the run should know, whoever reads."""
+
+    def failed(self, message: str) -> None:
+        """An attempt that failed."""
+        typer.echo(f"tried again: {message}", err=True)
+
+    def noted(self, message: str) -> None:
+        """A note."""
+        typer.echo(f"note: {message}", err=True)
 
 
 class Terminal(Progress):
@@ -31,7 +44,7 @@ class Terminal(Progress):
 def watched() -> Iterator[tuple[Progress, ...]]:
     """The watchers of a run for as long as it goes."""
     if not sys.stderr.isatty():
-        yield ()
+        yield (Notes(),)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -42,4 +55,4 @@ def watched() -> Iterator[tuple[Progress, ...]]:
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield (Terminal(bars),)
+        yield (Notes(), Terminal(bars))

@@ -92,12 +92,13 @@ def _model_at(model: type[BaseModel], key: Key) -> type[BaseModel] | None:
         if isinstance(part, int):
             continue
         field = inner.model_fields.get(part) if inner else None
-        inner = next(_models(field.annotation), None) if field else None
+        inner = next(models_in(field.annotation), None) if field else None
     return inner
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models of which an annotation speaks, such as that of the elements of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in typing.get_args(annotation):
-        yield from _models(argument)
+        yield from models_in(argument)

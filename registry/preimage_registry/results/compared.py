@@ -14,6 +14,7 @@ import xarray as xr
 from preimage.errors import DataError, RequestError
 from preimage.hookspecs import KINDS
 from preimage.record import changed_inputs
+from preimage.report.view import Freedom
 from preimage.volumes.stores import open_dataset
 from preimage_registry.registry import Registry
 from preimage_registry.results.stored import StoredRun
@@ -50,10 +51,10 @@ class Compared:
         return open_dataset(self.run.path)
 
     @property
-    def ambiguity(self) -> frozenset[str]:
-        """What its operator cannot tell apart."""
+    def freedom(self) -> Freedom:
+        """What its estimates may be aligned over with their truths."""
         facts = self.run.beside.read(len(self.run.plan.stages) - 1, 0) or {}
-        return frozenset(facts.get("ambiguity", ()))
+        return Freedom.of_run(self.record, facts, self.run.plan.solve)
 
     @property
     def methods(self) -> dict[str, str]:

@@ -20,6 +20,8 @@ from preimage_registry.results.compared import Compared
 WIDTH = 2.6
 """Inches of a picture."""
 DPI = 150
+TITLE = ("psnr", "held_out_nmse", "residual")
+"""Of these the first that a run has stands in its title."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def write_figure(path: Path, runs: Sequence[Compared], truths: Mapping[str, xr.D
 
 
 def _titled(run: Compared) -> str:
-    """A run's name, and its first number."""
-    first = next((name for name in SUMMARY if name in run.summary), None)
+    """A run's name, and the number that says most of it."""
+    first = next((name for name in TITLE if name in run.summary), None)
     return run.name if first is None else f"{run.name}\n{SUMMARY[first][0]} {SUMMARY[first][1](run.summary[first])}"
 
 
@@ -70,7 +72,7 @@ def _rows(name: str, runs: Sequence[Compared], truth: xr.DataArray | None) -> li
     """Of one unknown: a row of images for each plane, and one of errors below it if there is a truth."""
     estimate = runs[0].result[name]
     planes = central_planes({str(dim): n for dim, n in estimate.sizes.items()})
-    views = [view(planes, run.result[name], truth, run.ambiguity) for run in runs]
+    views = [view(planes, run.result[name], truth, run.freedom) for run in runs]
     signed = all(one.signed for one in views)
     what = name.removeprefix("estimate_") if name != "estimate" else ""
     rows = []

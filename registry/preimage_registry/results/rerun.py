@@ -53,7 +53,7 @@ def rerun(run: StoredRun, output: Path, registry: Registry, watchers: Sequence[P
     recipe = Recipe.from_json(json.dumps(run.record["recipe"]))
     settings = {**run.record["recipe"]["output"], "path": str(output)}
     there = validate(OutputSettings, settings, Path.cwd(), "--output", ("output",))
-    prepare(replace(recipe, output=there), registry, watchers).execute()
+    prepare(replace(recipe, output=there), registry, watchers, run.plan).execute()
     return StoredRun.finished(output)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from preimage.volumes.lease import MISSED, Lease
+from preimage.volumes.lease import Lease
 from preimage_registry.results.stored import StoredRun
 
 State = Literal["starting", "running", "silent", "stopped", "failed", "killed", "finished"]
@@ -120,21 +120,10 @@ def _state(run: StoredRun, lease: Lease | None) -> State:
         return lease.state
     alive = lease.is_alive
     if alive is None:
-        return "running" if _is_heard(run.beside.lease, lease) else "silent"
+        return "running" if lease.is_heard(run.beside.lease) else "silent"
     if not alive:
         return "killed"
     return "silent" if lease.is_silent else "running"
-
-
-def _is_heard(path: Path, first: Lease) -> bool:
-    """Whether a beat comes within the time in which one must, by this machine's clock."""
-    until = time.monotonic() + MISSED * first.period
-    while time.monotonic() < until:
-        time.sleep(first.period / 20)
-        lease = Lease.read(path)
-        if lease is not None and lease.beat != first.beat:
-            return True
-    return False
 
 
 def _block_seconds(run: StoredRun, stage: int, done: list[int]) -> float | None:

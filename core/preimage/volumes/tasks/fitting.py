@@ -1,16 +1,40 @@
-"""What a preparation is fitted to: the region that it reads, after what comes before it."""
+"""Fitting a preparation, once a run, to the region that it reads, after what comes before it."""
 
 from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
 from preimage.data import Region, located
+from preimage.volumes import stores
 from preimage.volumes.axes import split_dims
-from preimage.volumes.block import Worker, apply
 from preimage.volumes.plan import Bounds, slices
+from preimage.volumes.tasks.preparing import apply
+
+if TYPE_CHECKING:
+    from preimage.volumes.tasks.worker import Worker
 
 
-def read_for_fit(worker: Worker, stage: int, index: int) -> xr.Dataset:
+def fit(worker: Worker, stage: int, index: int) -> None:
+    """Fit a preparation and store what it found; nothing where it finds nothing, as most do not."""
+    fitted = fitted_now(worker, stage, index)
+    if fitted.variables:
+        worker.check_ours()
+        path = worker.output / "calibration" / str(index)
+        writing = path.with_name(f"{index}.writing")  # renamed when it is whole
+        stores.write_dataset(fitted, writing, overwrite=True)
+        shutil.rmtree(path, ignore_errors=True)
+        writing.rename(path)
+
+
+def fitted_now(worker: Worker, stage: int, index: int) -> xr.Dataset:
+    """What a preparation finds."""
+    return worker.resolved.elements[index].preparation.fit(_read(worker, stage, index))
+
+
+def _read(worker: Worker, stage: int, index: int) -> xr.Dataset:
     """The region that a preparation reads, after those before it in its stage.
 
     Along dims that all of these split, only the region is read; along others all of it.

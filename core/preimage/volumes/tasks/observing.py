@@ -1,0 +1,103 @@
+"""What looks on while a block is solved: its history, and the clock by which its state is saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from preimage.errors import RequestError
+from preimage.problem import Problem
+from preimage.solving import Solver, State, load_noted, save_state
+
+QUANTITIES = ("objective", "residual")
+
+
+class History:
+    """Observes objective and residual at every so many iterations, and at the last.
+
+    Attributes
+    ----------
+    rows : quantities of each noted iteration; where a block goes on, also those of the earlier attempt.
+    final : the last iteration, once it is there.
+    """
+
+    def __init__(self, solver: Solver, every: int) -> None:
+        self.solver = solver
+        self.every = every
+        self.rows: dict[int, dict[str, float]] = {}
+        self.final: int | None = None
+
+    def __call__(self, problem: Problem, state: State) -> None:
+        """Note the quantities of this iteration if it is one of those."""
+        if state.iteration % self.every == 0:
+            self._note(problem, state)
+
+    def last(self, problem: Problem, state: State) -> None:
+        """Note those of the last iteration."""
+        self.final = state.iteration
+        if state.iteration not in self.rows:
+            self._note(problem, state)
+
+    def _note(self, problem: Problem, state: State) -> None:
+        with torch.no_grad():
+            predicted = problem.operator(state.x)
+            self.rows[state.iteration] = {
+                "objective": float(self.solver.objective(problem, state.x, predicted).sum()),
+                "residual": float(problem.residual(state.x, predicted).max()),
+            }
+
+
+class Checkpoints:
+    """Observes the clock: saves the state of a long block, and stops it when the run is interrupted.
+
+    Parameters
+    ----------
+    path : where the state is saved, with the history so far.
+    run : the run that it is of. A worker that outlives its driver may save when another run has the folder.
+    """
+
+    def __init__(self, path: Path, run: str, history: History, every: float, interrupted: Callable[[], bool]) -> None:
+        self.path = path
+        self.run = run
+        self.history = history
+        self.every = every
+        self.interrupted = interrupted
+        self.saved = time.monotonic()
+        self.stopped = False
+
+    def __call__(self, problem: Problem, state: State) -> bool | None:
+        """Save if it is time; False stops the loop."""
+        if self.interrupted():
+            self.stopped = True
+            return False
+        if time.monotonic() - self.saved >= self.every:
+            self.save(state)
+        return None
+
+    def save(self, state: State) -> None:
+        """Save the state and the history that belongs to it."""
+        save_state(state, self.path, {"run": self.run, "history": self.history.rows})
+        self.saved = time.monotonic()
+
+    def resume(self, template: State) -> tuple[State | None, str]:
+        """The state that an earlier attempt saved, with its history; one that is not to be trusted is dropped.
+
+        Returns
+        -------
+        state, said : None where the block begins anew; why, if there was a state.
+        """
+        if not self.path.exists():
+            return None, ""
+        try:
+            state, notes = load_noted(template, self.path)
+        except RequestError as error:
+            self.path.unlink()
+            return None, f"a block begins anew: {error}"
+        if notes.get("run") != self.run:
+            self.path.unlink()
+            return None, f"a block begins anew: {self.path} is of another run"
+        self.history.rows = {int(iteration): row for iteration, row in notes["history"].items()}
+        return state, ""
