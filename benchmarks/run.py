@@ -6,7 +6,6 @@ Prints one table and writes `results.json`. Every measurement runs in a process 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -14,11 +13,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import data
-from cases import CASES, IMPLEMENTATIONS
-from measure import PROBLEM, WARM_UP
+from cases import CASES, IMPLEMENTATIONS, PEERS, Case
+from machine import machine, versions
+from measure import LONG, Row
+from problems import PROBLEMS, save
 from table import show
 
 HERE = Path(__file__).parent
@@ -30,50 +31,31 @@ default; on a busy one, where one of them may not run for long, the other would 
 HAND_BACK = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024)}
 """How glibc hands back every large array at once. Peak memory is then what is held, and not the luck of how the heap
 fragmented, which is as large; but it costs time, so memory is measured apart."""
-PEERS = ("sigpy",)
-"""Packages that may be missing."""
-
-Row = dict[str, float | None]
-"""Field → number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    implementations = installed(options.implementations)
+    solvers = {name: solvable(name) for name in options.implementations}
     with tempfile.TemporaryDirectory() as folder:
-        for name, size in ((PROBLEM, options.size), (WARM_UP, WARM_UP_SIZE)):
-            (Path(folder) / name).mkdir()
-            data.make(size).save(Path(folder) / name)
-        results = {case: compare(case, implementations, folder, options) for case in options.cases}
-    options.output.write_text(json.dumps(results, indent=2) + "\n")
-    show(results, f"{data.N_COILS} × {options.size}³, {options.threads} threads, medians of {options.rounds}")
-
-
-def compare(case: str, implementations: Sequence[str], folder: str, options: argparse.Namespace) -> dict[str, Row]:
-    """All implementations of one case, in turns."""
-    rounds: dict[str, list[Row]] = {name: [] for name in implementations}
-    for number in range(options.rounds):
-        for name, rows in rounds.items():
-            report(f"{case}: {name}, round {number + 1} of {options.rounds}")
-            rows.append(measured(case, name, folder, options.threads, {}))
-    results = {name: medians(rows) for name, rows in rounds.items()}
-    for name, row in results.items():
-        report(f"{case}: {name}, memory")
-        row["peak_mib"] = measured(case, name, folder, options.threads, HAND_BACK)["peak_mib"]
-    return results
+        results = {case.name: compare(case, solvers, Path(folder), options) for case in chosen(options)}
+    record = {"machine": machine(), "versions": versions(), "threads": options.threads, "cases": results}
+    options.output.write_text(json.dumps(record, indent=2) + "\n")
+    show(results, f"{options.threads} threads, medians of {options.rounds}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cases = [case.name for case in CASES]
-    parser.add_argument("--cases", nargs="+", choices=cases, default=cases)
+    names = [case.name for case in CASES]
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"some of {', '.join(names)} (default: all)")
     parser.add_argument("--implementations", nargs="+", choices=list(IMPLEMENTATIONS), default=list(IMPLEMENTATIONS))
-    parser.add_argument("--size", type=int, default=96, help="voxels along each dim, a multiple of 8 (default: 96)")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
+    parser.add_argument("--size", type=int, help="elements along each dim, a multiple of 8 (default: each case's own)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each that is no peer (default: 3)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each process (default: all cores)")
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     options = parser.parse_args(arguments)
-    if options.size < WARM_UP_SIZE or options.size % 8:
+    if unknown := set(options.cases) - set(names):
+        parser.error(f"there is no case {', '.join(sorted(unknown))}: choose of {', '.join(names)}")
+    if options.size is not None and (options.size < WARM_UP_SIZE or options.size % 8):
         parser.error(f"--size must be a multiple of 8 and at least {WARM_UP_SIZE}: it is {options.size}")
     if options.rounds < 1 or options.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
@@ -82,22 +64,58 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def installed(implementations: Sequence[str]) -> list[str]:
-    """Those that can run here; the others are named."""
-    missing = [name for name in implementations if name in PEERS and importlib.util.find_spec(name) is None]
-    for name in missing:
-        print(f"{name} is not installed and is left out: pip install {name}", file=sys.stderr)
-    return [name for name in implementations if name not in missing]
+def chosen(options: argparse.Namespace) -> list[Case]:
+    """The cases, of the size that is wanted."""
+    cases = [case for case in CASES if not options.cases or case.name in options.cases]
+    return [replace(case, size=options.size or case.size) for case in cases]
 
 
-def measured(case: str, implementation: str, folder: str, threads: int, allocator: Mapping[str, str]) -> Row:
-    """One measurement, in a process of its own."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(threads)), **WAITING, **allocator}
-    command = [sys.executable, str(HERE / "measure.py"), case, implementation, folder]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{done.stderr}\n{case} of {implementation} failed")
-    return json.loads(done.stdout)
+def solvable(name: str) -> list[str]:
+    """The cases that an implementation can solve here; none for a peer that is missing, and then it is said why."""
+    done = subprocess.run([sys.executable, HERE / "measure.py", name], capture_output=True, text=True, check=False)
+    if not done.returncode:
+        return json.loads(done.stdout)
+    if name not in PEERS:
+        sys.exit(done.stderr)
+    report(f"{name} is left out: {done.stderr.strip().splitlines()[-1]}")
+    return []
+
+
+def compare(case: Case, solvers: Mapping[str, Sequence[str]], folder: Path, options: argparse.Namespace) -> dict:
+    """All implementations of one case, in turns; peers and slow ones once."""
+    problem, warm_up = (made(case.problem, size, folder) for size in (case.size, WARM_UP_SIZE))
+
+    def measured(name: str, what: str, allocator: Mapping[str, str], *flags: str) -> Row:
+        report(f"{case.name}: {name}, {what}")
+        environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(options.threads)), **WAITING, **allocator}
+        command = [sys.executable, HERE / "measure.py", name, case.name, problem, warm_up, *flags]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{done.stderr}\n{case.name} of {name} failed")
+        return json.loads(done.stdout)
+
+    rounds: dict[str, list[Row]] = {name: [] for name, cases in solvers.items() if case.name in cases}
+    for number in range(options.rounds):
+        for name, rows in rounds.items():
+            if not rows or not (name in PEERS or is_long(rows[0])):
+                rows.append(measured(name, f"round {number + 1} of {options.rounds}", {}))
+    results = {name: medians(rows) for name, rows in rounds.items()}
+    for name, row in results.items():
+        if row["peak_mib"] is not None and not is_long(row):
+            row["peak_mib"] = measured(name, "memory", HAND_BACK, "--once")["peak_mib"]
+    return {"size": case.size, "iterations": case.iterations, "implementations": results}
+
+
+def made(problem: str, size: int, folder: Path) -> Path:
+    """The folder of a problem's data."""
+    path = folder / f"{problem}-{size}"
+    if not path.exists():
+        save(PROBLEMS[problem](size), path)
+    return path
+
+
+def is_long(row: Row) -> bool:
+    return (row["wall_s"] or 0.0) > LONG
 
 
 def medians(rows: Sequence[Row]) -> Row:
