@@ -115,7 +115,7 @@ def test_a_false_annotation(install, capsys):
     install(prior=PRIOR.replace("return Small()", "return Smooth()"))
     assert broken(capsys, "prior.small") == [
         "annotation: BROKEN. on example 1: preimage_prior makes a Smooth, and declares "
-        "<class 'preimage.priors.capabilities.Proximable'>"
+        "Proximable: annotate it -> Smooth"
     ]
     with pytest.raises(CapabilityError, match=r"^Fista cannot solve this: prior 1 \(Smooth\) is no Proximable$"):
         solved()
