@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import preimage
-from preimage.volumes import block
+from preimage.volumes.tasks import block
 from preimage_registry.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -127,7 +127,7 @@ def full(shell):
     def refuse(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device", str(shell.folder / "out.zarr"))
 
-    shell.monkeypatch.setattr(block, "write_region", refuse)
+    shell.monkeypatch.setattr(block, "store_region", refuse)
     return shell("run", "scan.toml", code=1)
 
 
