@@ -82,6 +82,17 @@ def test_a_run_prints_its_numbers_and_going_on_changes_nothing(shell):
     assert preimage.open_dataset(shell.folder / "out.zarr").attrs["voxel_size"] == {"x": 2.0, "z": 1.0, "y": 1.0}
 
 
+def test_a_flipped_bit_is_found_by_verify_and_its_block_done_again(shell):
+    shell("run", "run.toml")
+    chunk = sorted(path for path in (shell.folder / "out.zarr" / "estimate" / "c").rglob("*") if path.is_file())[1]
+    good = chunk.read_bytes()
+    chunk.write_bytes(good[:-10] + bytes([good[-10] ^ 1]) + good[-9:])
+    assert "note" not in shell("run", "run.toml")
+    said = shell("run", "run.toml", "--verify")
+    assert "note: block 1 of stage 2 is done again: estimate cannot be read" in said
+    assert chunk.read_bytes() == good
+
+
 def test_json_run_files_are_run_too(shell):
     import tomllib
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 from support.terminal import shown_at_a_terminal
@@ -92,6 +93,27 @@ def test_who_stops_watching_stops_no_run(running):
     assert "out.zarr: stopped" in running("status", "out.zarr")
 
 
+def test_workers_are_counted_and_their_failures_told_here_and_there(scan):
+    begin = [PREIMAGE, "run", "scan.toml", *ENDLESS, "--set", "compute.workers=2", "--set", "compute.checkpoint=0.1 s"]
+    process = subprocess.Popen(begin, cwd=scan.folder, stderr=subprocess.PIPE, text=True)
+    folder = Beside(scan.folder / "out.zarr").folder
+    try:
+        until(lambda: len(list(folder.glob("*/[0-9].state.safetensors"))) == 2)
+        assert "workers: 2" in scan("status", "out.zarr")
+        psutil.Process(process.pid).children()[0].kill()
+        until(lambda: Lease.read(folder / "lease.json").failures)
+        said = scan("status", "out.zarr")
+        assert "failures: 1, the last: block " in said
+        assert "its worker process was killed by SIGKILL" in said
+        process.send_signal(signal.SIGINT)
+        assert "tried again: block " in process.communicate(timeout=120)[1]
+        assert process.returncode == 130
+    finally:
+        process.kill()
+        process.communicate()
+    assert "stopped" in scan("status", "out.zarr")
+
+
 def test_failures_are_counted_and_told(scan):
     broken = xr.Dataset({"truth": (("x", "z", "y"), np.full((6, 12, 10), np.nan, np.float32))})
     preimage.write_dataset(broken, scan.folder / "data.zarr", overwrite=True)
@@ -122,6 +144,15 @@ def test_the_time_that_is_left_follows_from_the_rate(scan):
     )
     assert json.loads(scan("status", "out.zarr", "--json"))["remaining_seconds"] == 50.0  # two blocks, less ten seconds
     assert "about 50.0 s left" in scan("status", "out.zarr")
+
+
+def test_blocks_of_an_earlier_attempt_tell_the_rate_too_shared_by_the_workers(scan):
+    scan("run", "scan.toml")
+    unfinish(scan.folder)
+    found = json.loads(scan("status", "out.zarr", "--json"))
+    change_lease(scan.folder, state="running", label="", workers=2, clock=time.monotonic())
+    remaining = json.loads(scan("status", "out.zarr", "--json"))["remaining_seconds"]
+    assert remaining == pytest.approx(found["stages"][-1]["block_seconds"])  # two blocks, one for each worker
 
 
 def unfinish(folder):

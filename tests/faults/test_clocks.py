@@ -28,7 +28,8 @@ def age(folder, days):
         os.utime(path, (then, then))
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_clock_that_jumps_changes_nothing(case, survived, workers):
     (case.logs / "sitecustomize.py").write_text(JUMPING)
     environment = {"PYTHONPATH": f"{case.logs}:{TESTS}"}

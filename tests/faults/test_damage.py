@@ -70,17 +70,19 @@ def test_an_object_of_the_estimate_that_is_short_or_gone_is_seen_without_reading
     survived(finished, f"a chunk is {TOLD[damage]}, {how}", "block 4", "block 4, and what it reads")
 
 
-def test_a_flipped_bit_of_the_estimate_is_found_where_blocks_are_verified(finished, survived, told):
+@pytest.mark.parametrize("array", ["estimate", "history"])
+def test_a_flipped_bit_is_found_where_blocks_are_verified(finished, survived, told, array):
     before = finished.marked()
-    flip(chunk(finished.output, "estimate", 2))
+    flip(chunk(finished.output, array, 2))
     finished.run().execute()
     assert finished.marked() == before  # a look does not see it; whoever reads it meets the checksum
     with pytest.raises(ValueError, match="checksum"):
         values(finished.output)
     finished.run(told).execute(verify=True)
-    assert [note[:45] for note in told.notes] == ["block 2 of stage 2 is done again: estimate ca"]
+    (note,) = told.notes
+    assert note.startswith(f"block 2 of stage 2 is done again: {array} cannot be read: ")
     assert [block for stage, block in computed(before, finished.marked()) if stage == 1] == [2]
-    survived(finished, "a bit is flipped in the estimate, verified", "block 2", "block 2, and what it reads")
+    survived(finished, f"a bit is flipped in the {array}, verified", "block 2", "block 2, and what it reads")
 
 
 def test_whole_values_that_are_others_are_found_where_blocks_are_verified(finished, survived, told):
@@ -105,6 +107,23 @@ def test_a_damaged_marker_is_none(finished, survived, told):
     assert told.notes == ["block 3 of stage 2 is done again: its marker is damaged"]
     assert (1, 3) in computed(before, finished.marked())
     survived(finished, "a marker is damaged", "block 3", "block 3, and what it reads")
+
+
+def test_an_array_without_its_metadata_is_one_clear_error(finished):
+    (finished.output / "estimate" / "zarr.json").unlink()
+    with pytest.raises(RunError, match=r"estimate/zarr.json is gone: run with --fresh"):
+        finished.run().execute(verify=True)
+
+
+def test_what_was_half_written_is_removed(halfway, survived):
+    partial = chunk(halfway.output, "estimate", 0).with_suffix(".0a1b.partial")
+    state = halfway.beside.state(1, 3)
+    for path in (partial, state.with_name(f".{state.name}.x7"), halfway.beside.scratch(0) / "c.1.partial"):
+        path.write_bytes(b"half of it")
+    halfway.run().execute()
+    left = [p for folder in (halfway.output, halfway.beside.folder) for p in folder.rglob("*") if p.is_file()]
+    assert not [path for path in left if path.name.startswith(".") or path.suffix == ".partial"]
+    survived(halfway, "files that were half written", "nothing", "3 that had not begun")
 
 
 # --- what the stages hand to each other ----------------------------------------------------------------------------

@@ -96,7 +96,17 @@ class Scheduler:
         kept = ("--nanny",) if nanny else ("--no-nanny",)
         for _ in range(n):
             name = f"worker-{len(self.workers) + 1}"
-            options_here = ("--scheduler-file", self.file, "--name", name, "--nthreads", "1", "--no-dashboard")
+            options_here = (
+                "--scheduler-file",
+                self.file,
+                "--name",
+                name,
+                "--nthreads",
+                "1",
+                "--memory-limit",
+                "0",
+                "--no-dashboard",
+            )
             folder = ("--local-directory", self.folder / name)
             process = self._start(
                 name,
@@ -144,3 +154,10 @@ class Scheduler:
 
 def _is_at_work() -> bool:
     return _Kept.turn.locked()
+
+
+def environment_and_threads(names):
+    """Variables of the environment of this process, and how many threads torch has; for a worker to be asked."""
+    import torch
+
+    return {name: os.environ.get(name) for name in names}, torch.get_num_threads()

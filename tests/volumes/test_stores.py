@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 import zarr
 
-from preimage.errors import RequestError
+from preimage.errors import RequestError, RunError
 from preimage.volumes import stores
 from preimage.volumes.plan import ArrayPlan
 
@@ -105,3 +105,31 @@ def test_stores_of_a_newer_schema_and_foreign_ones_are_refused(tmp_path):
         stores.read_attributes(path)
     with pytest.raises(RequestError, match="is not a Zarr group"):
         stores.read_attributes(tmp_path / "nothing.zarr")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "complete"), [({}, True), ({"key": "k"}, False), ({"key": "k", "finished": True}, True)]
+)
+def test_a_chunk_that_is_gone_is_an_error_where_all_were_written(tmp_path, attributes, complete):
+    """Not in the store of a run in work, where it is a block that is not done."""
+    stores.write_dataset(DATASET, tmp_path / "d.zarr", chunks={"x": 4})
+    stores.write_attributes(tmp_path / "d.zarr", attributes)
+    (tmp_path / "d.zarr" / "measurement" / "c" / "0" / "1").unlink()
+    measurement = stores.open_dataset(tmp_path / "d.zarr")["measurement"]
+    np.testing.assert_array_equal(measurement[:, :4], DATASET["measurement"][:, :4])
+    if complete:
+        with pytest.raises(RunError, match=r"the chunk c/0/1 of 'measurement' is gone from .*d.zarr"):
+            measurement.load()
+    else:
+        assert np.isnan(measurement[:, 4:].values).all()
+
+
+def test_a_shard_that_is_gone_is_an_error_too(tmp_path):
+    group = stores.create_group(tmp_path / "s.zarr", {stores.ATTRIBUTE: {"schema": stores.SCHEMA}})
+    stores.create_array(group, "y", ArrayPlan(("x",), (8,), "float32", (2,), (4,)), compressed=False)
+    stores.open_for_writing(tmp_path / "s.zarr", "y")[...] = 0
+    (tmp_path / "s.zarr" / "y" / "c" / "1").unlink()
+    found = stores.open_dataset(tmp_path / "s.zarr")["y"]
+    assert (found[:4].values == 0).all()
+    with pytest.raises(RunError, match="the chunk c/1 of 'y' is gone"):
+        found[5:6].load()

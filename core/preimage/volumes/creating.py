@@ -13,7 +13,7 @@ from preimage.volumes import stores
 from preimage.volumes.markers import Beside
 from preimage.volumes.plan import ArrayPlan, Plan
 from preimage.volumes.resolve import Resolved
-from preimage.volumes.tasks.observing import QUANTITIES
+from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, QUANTITIES
 
 
 def create_store(output: OutputSettings, plan: Plan, resolved: Resolved, record: Mapping[str, Any]) -> None:
@@ -41,6 +41,13 @@ def create_scratch(output: Path, plan: Plan) -> None:
             stores.create_array(scratch, name, array, compressed=False)
 
 
+def sweep(output: Path) -> None:
+    """Remove files that were half written when their processes were killed."""
+    beside = Beside(output).folder
+    for path in (*beside.rglob(".*"), *beside.rglob("*.partial"), *output.rglob("*.partial")):
+        path.unlink(missing_ok=True)
+
+
 def _create_coordinates(output: Path, group: zarr.Group, plan: Plan, resolved: Resolved) -> None:
     """Coordinates of the unknowns' dims, with their units, as the dataset has them."""
     for dim in dict.fromkeys(dim for array in plan.solve.outputs.values() for dim in array.dims):
@@ -53,9 +60,9 @@ def _create_coordinates(output: Path, group: zarr.Group, plan: Plan, resolved: R
 
 def _create_history(group: zarr.Group, plan: Plan, rows: list[int]) -> None:
     shape = (plan.solve.n_blocks, len(rows), len(QUANTITIES))
-    layout = ArrayPlan(("block", "iteration", "quantity"), shape, "float64", (1, *shape[1:]))
+    layout = ArrayPlan(HISTORY_DIMS, shape, "float64", (1, *shape[1:]))
     attributes = {"quantities": list(QUANTITIES), "iterations": rows, "of_scaled_data": plan.normalise}
-    stores.create_array(group, "history", layout, compressed=True, **attributes)
+    stores.create_array(group, HISTORY, layout, compressed=True, **attributes)
 
 
 def _history_rows(every: int, last: int) -> list[int]:

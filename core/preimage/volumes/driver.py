@@ -14,7 +14,7 @@ from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.axes import split_dims
-from preimage.volumes.creating import create_scratch, create_store
+from preimage.volumes.creating import create_scratch, create_store, sweep
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines import Engine, choose_engine
 from preimage.volumes.layouts import check_write_units
@@ -191,6 +191,7 @@ class Run:
 
     def _reopened(self, record: dict[str, Any], verify: bool) -> dict[str, Any]:
         """A run that goes on. Blocks whose results are lost are done again, each with what it needs."""
+        sweep(self.output.path)
         for stage, block, why in list(lost_blocks(self.output.path, self.plan, verify)):
             self.beside.unmark(stage, block)
             self.progress.noted(f"block {block} of stage {stage + 1} is done again: {why}")

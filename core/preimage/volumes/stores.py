@@ -60,8 +60,15 @@ def open_for_writing(path: Path, name: str) -> zarr.Array[Any]:
     """An array of an existing store, by which every writer writes.
 
     The setting that keeps chunks of zeros is not stored with an array, so that a plain reopening loses it.
+
+    Raises
+    ------
+    RunError : it is not there.
     """
-    found = zarr.open_group(path, mode="r+", use_consolidated=False)[name]
+    try:
+        found = zarr.open_group(path, mode="r+", use_consolidated=False)[name]
+    except KeyError:
+        raise RunError(f"{path / name / 'zarr.json'} is gone: run with --fresh") from None
     assert isinstance(found, zarr.Array)
     return found.with_config({"write_empty_chunks": True})
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import ArrayPlan, Plan, Region, slices
+from preimage.volumes.plan import Plan, StagePlan, slices
 from preimage.volumes.tasks.block import digest
+from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, history_region
 from preimage.volumes.tasks.task import Facts
 
 
@@ -29,28 +30,24 @@ def lost_blocks(output: Path, plan: Plan, verify: bool) -> Iterator[tuple[int, i
         if store.exists():
             for block in beside.done(index):
                 facts = beside.read(index, block)
-                why = (
-                    _damage(store, stage.region(block), stage.outputs, facts, verify)
-                    if facts
-                    else "its marker is damaged"
-                )
+                why = _damage(store, stage, block, facts, verify) if facts else "its marker is damaged"
                 if why:
                     yield index, block, why
 
 
-def _damage(store: Path, region: Region, outputs: Mapping[str, ArrayPlan], facts: Facts, verify: bool) -> str:
+def _damage(store: Path, stage: StagePlan, block: int, facts: Facts, verify: bool) -> str:
     for name, objects in facts["objects"].items():
         for key, size in objects.items():
             found = stores.size_of(store, name, key)
             if found != size:
                 return f"{name}/{key} " + ("is gone" if found < 0 else f"has {found} bytes, not {size}")
-    return _difference(store, region, outputs, facts) if verify else ""
+    return _difference(store, stage, block, facts) if verify else ""
 
 
-def _difference(store: Path, region: Region, outputs: Mapping[str, ArrayPlan], facts: Facts) -> str:
+def _difference(store: Path, stage: StagePlan, block: int, facts: Facts) -> str:
     for name, expected in facts["digests"].items():
-        dims = outputs[name].dims
-        here = slices(region, dims)
+        dims = HISTORY_DIMS if name == HISTORY else stage.outputs[name].dims
+        here = slices(history_region(block) if name == HISTORY else stage.region(block), dims)
         array = stores.open_for_writing(store, name)
         try:
             values = np.asarray(array[tuple(here.get(dim, slice(None)) for dim in dims)])

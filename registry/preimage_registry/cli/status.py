@@ -75,9 +75,12 @@ def described(status: Status) -> list[str]:
         lines += columns([("stage", "does", "blocks", "a block"), *rows])
     if status.in_work and lease is not None and lease.label:
         lines.append(f"in work: {_in_work(status)}")
+    if lease is not None and lease.workers and status.in_work:
+        lines.append(f"workers: {lease.workers}")
     if lease is not None and lease.peak and status.state != "finished":
-        now = f"{format_bytes(lease.memory)} now, " if status.in_work else ""
-        lines.append(f"memory: {now}{format_bytes(lease.peak)} at most, of {format_bytes(status.budget)}")
+        now = f"{format_bytes(lease.memory)} now, " if status.in_work and not lease.workers else ""
+        each = " each" if lease.workers else ""
+        lines.append(f"memory: {now}{format_bytes(lease.peak)} at most{each}, of {format_bytes(status.budget)}")
     if lease is not None and lease.failures:
         lines.append(f"failures: {lease.failures}, the last: {lease.error or 'no reason was given'}")
     return lines

@@ -77,9 +77,10 @@ class Status:
         stage, lease = self.stage, self.lease
         if self.state != "running" or stage is None or lease is None:
             return None
-        fresh = lease.label == stage.label and lease.block_seconds
-        a_block, passed = (lease.block_seconds, lease.since) if fresh else (stage.block_seconds, 0.0)
-        return None if a_block is None else max(0.0, (stage.total - stage.done) * a_block - passed)
+        to_do = stage.total - stage.done
+        if lease.label == stage.label and lease.block_seconds:
+            return max(0.0, to_do * lease.block_seconds - lease.since)
+        return None if stage.block_seconds is None else to_do * stage.block_seconds / max(1, lease.workers)
 
 
 def status_of(path: Path) -> Status:

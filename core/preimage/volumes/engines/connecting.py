@@ -5,15 +5,18 @@ A scheduler runs what it is sent by whoever reaches it, so another machine is re
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
 import dask.config
 import distributed
+import distributed.comm
 
 from preimage.errors import RequestError
 from preimage.run_settings import ComputeSettings
@@ -52,6 +55,8 @@ def connect(compute: ComputeSettings, address: str) -> distributed.Client:
     _refuse_the_open_road(address, compute.insecure)
     security = _security(compute, address)
     try:
+        with ThreadPoolExecutor(1) as thread:  # which has no event loop yet, as a notebook's has
+            thread.submit(asyncio.run, _greet(address, security or distributed.Security())).result()
         client = distributed.Client(address, timeout=CONNECT, security=security, set_as_default=False)
     except Exception as error:  # of what does not answer, and of what answers and is no scheduler
         raise RequestError(
@@ -64,6 +69,13 @@ def connect(compute: ComputeSettings, address: str) -> distributed.Client:
         client.close()
         raise
     return client
+
+
+async def _greet(address: str, security: distributed.Security) -> None:
+    """See that a scheduler answers: a client would wait for ever for something that is there and says nothing."""
+    async with asyncio.timeout(CONNECT):
+        comm = await distributed.comm.connect(address, timeout=CONNECT, **security.get_connection_args("client"))
+        await comm.close()
 
 
 def shortened(error: BaseException) -> str:

@@ -43,12 +43,12 @@ def inspect_workers(client: distributed.Client) -> dict[str, Seen]:
     """
     try:
         found: dict[str, Seen] = client.run(inspect)
-    except (ImportError, AttributeError) as error:
+    except (OSError, TimeoutError) as error:
+        raise RequestError(f"a worker does not answer ({error}): see its log, and start it again") from None
+    except Exception as error:  # what went wrong there comes as text alone
         raise RequestError(
             f"a worker lacks what this process has ({error}): install preimage and the same plugins on every worker"
         ) from None
-    except (OSError, TimeoutError) as error:
-        raise RequestError(f"a worker does not answer ({error}): see its log, and start it again") from None
     mine = _versions()
     for address, seen in found.items():
         for name, other in seen.versions.items():

@@ -18,7 +18,7 @@ from preimage.volumes import stores
 from preimage.volumes.layouts import estimate_spaces
 from preimage.volumes.plan import Region, slices, within
 from preimage.volumes.tasks.misfits import misfits
-from preimage.volumes.tasks.observing import QUANTITIES, Checkpoints, History
+from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, QUANTITIES, Checkpoints, History, history_region
 from preimage.volumes.tasks.rounds import found_in_round
 from preimage.volumes.tasks.sharing import shared_block
 from preimage.volumes.tasks.task import Facts
@@ -45,10 +45,8 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
         raise KeyboardInterrupt
     history.last(problem, state)
     worker.check_ours()
-    stored = _store_estimate(worker, region, solved, state)
-    _store_history(worker, block, history)
     return {
-        **stored,
+        **_store_results(worker, block, region, solved, state, history),
         "iterations": state.iteration,
         "resumed_from": resumed_from,
         "said": [said] if said else [],
@@ -64,10 +62,8 @@ def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Fac
     state, seconds = found_in_round(worker, stage, block, worker.rounds, shared, history)
     history.last(shared.share, state)
     worker.check_ours()
-    stored = _store_estimate(worker, region, shared.wide, state)
-    _store_history(worker, block, history)
     return {
-        **stored,
+        **_store_results(worker, block, region, shared.wide, state, history),
         "iterations": state.iteration,
         "seconds": seconds,
         "resumed_from": None,
@@ -97,7 +93,8 @@ def _check_result(worker: Worker, problem: Problem) -> None:
         )
 
 
-def _store_estimate(worker: Worker, region: Region, solved: Region, state: State) -> Facts:
+def _store_results(worker: Worker, block: int, region: Region, solved: Region, state: State, history: History) -> Facts:
+    """Store the estimate of a block and its history."""
     stored = []
     for name, space in estimate_spaces(worker.resolved.domain).items():
         part = state.x[name.removeprefix("estimate_")] if isinstance(state.x, Blocks) else state.x
@@ -105,11 +102,13 @@ def _store_estimate(worker: Worker, region: Region, solved: Region, state: State
         part = part[tuple(inner.get(dim, slice(None)) for dim in space.dims)]
         values = (part * worker.scale if worker.scale != 1.0 else part).cpu().numpy()
         stored.append(store_region(worker.output, name, space.dims, region, values))
+    rows = _history_rows(worker, history)[None]
+    stored.append(store_region(worker.output, HISTORY, HISTORY_DIMS, history_region(block), rows))
     return _facts(stored)
 
 
-def _store_history(worker: Worker, block: int, history: History) -> None:
-    rows = stores.open_for_writing(worker.output, "history")
+def _history_rows(worker: Worker, history: History) -> np.ndarray[Any, Any]:
+    rows = stores.open_for_writing(worker.output, HISTORY)
     values = np.full(rows.shape[1:], np.nan)
     for iteration, quantities in history.rows.items():
         row = [quantities[name] for name in QUANTITIES]
@@ -117,7 +116,7 @@ def _store_history(worker: Worker, block: int, history: History) -> None:
             values[-1] = row
         if iteration % history.every == 0:
             values[iteration // history.every - 1] = row
-    rows[block] = values
+    return values
 
 
 def store_region(

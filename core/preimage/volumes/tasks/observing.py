@@ -11,8 +11,17 @@ import torch
 from preimage.errors import RequestError
 from preimage.problem import Problem
 from preimage.solving import Solver, State, load_noted, save_state
+from preimage.volumes.plan import Region
 
 QUANTITIES = ("objective", "residual")
+HISTORY = "history"
+"""The array of a run's store that has the histories of its blocks."""
+HISTORY_DIMS = ("block", "iteration", "quantity")
+
+
+def history_region(block: int) -> Region:
+    """Where the history of a block is in that array."""
+    return {"block": (block, block + 1)}
 
 
 class History:
