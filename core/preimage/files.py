@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write by a temporary file beside `path`, flushed to the disk, then renamed over it."""
-    content = data.encode() if isinstance(data, str) else data
+def write_atomically(path: Path, data: bytes | str | Iterable[bytes | memoryview]) -> None:
+    """Write by a temporary file beside `path`, flushed to the disk, then renamed over it.
+
+    Parameters
+    ----------
+    data : whole, or in pieces.
+    """
+    pieces = [data.encode()] if isinstance(data, str) else [data] if isinstance(data, bytes) else data
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

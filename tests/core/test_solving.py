@@ -10,7 +10,20 @@ from preimage.errors import CapabilityError, RequestError, SpaceError
 from preimage.operators import LinearOperator, hstack
 from preimage.problem import Problem
 from preimage.randomness import Seed
-from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz, load_state, save_state, solve
+from preimage.solving import (
+    Needs,
+    Solver,
+    State,
+    Stop,
+    initial_estimate,
+    lipschitz,
+    load_noted,
+    load_part,
+    load_state,
+    save_state,
+    solve,
+)
+from preimage.solving.state import hollow
 from preimage.space import Blocks, ProductSpace, Space
 
 C = torch.complex128
@@ -167,6 +180,55 @@ def test_a_state_of_another_shape_or_no_state_is_refused(tmp_path):
     (tmp_path / "junk").write_bytes(b"\x80\x04junk")
     with pytest.raises(RequestError, match="is not a saved state"):
         load_state(State(x=torch.zeros(3)), tmp_path / "junk")
+
+
+def test_notes_are_kept_with_a_state(tmp_path):
+    notes = {"run": "seven", "history": {"10": 0.1}}
+    save_state(State(x=torch.zeros(3)), tmp_path / "s", notes)
+    assert load_noted(State(x=torch.zeros(3)), tmp_path / "s")[1] == notes
+
+
+def test_a_bit_that_is_flipped_anywhere_in_a_saved_state_is_noticed(tmp_path):
+    x = torch.randn(3, dtype=C, generator=generator(0))
+    save_state(State(x=x, change=torch.tensor(0.5)), tmp_path / "s", {"run": "seven"})
+    good = (tmp_path / "s").read_bytes()
+    for i in range(len(good)):
+        damaged = bytearray(good)
+        damaged[i] ^= 1 << i % 8
+        (tmp_path / "s").write_bytes(damaged)
+        with pytest.raises(RequestError, match="is damaged|is not a saved state"):
+            load_state(State(x=torch.zeros(3, dtype=C)), tmp_path / "s")
+    (tmp_path / "s").write_bytes(good)
+    assert torch.equal(load_state(State(x=torch.zeros(3, dtype=C)), tmp_path / "s").x, x)
+
+
+def test_tensors_of_any_layout_are_saved_also_where_they_share_memory(tmp_path):
+    x = torch.randn(3, 4, dtype=C, generator=generator(0))
+    states = [State(x=x, change=x), State(x=x.mT, change=x.real), State(x=x[:, 1:3].conj(), change=x[:1, :1].imag)]
+    states += [State(x=x[0], change=torch.zeros(()).expand(5)), State(x=x[:0], change=torch.tensor([True, False]))]
+    for state in states:
+        save_state(state, tmp_path / "s")
+        again = load_state(hollow(state), tmp_path / "s")
+        assert torch.equal(again.x, state.x)
+        assert torch.equal(again.change, state.change)
+
+
+def test_a_part_of_a_saved_state_is_read_alone(tmp_path):
+    x, change = torch.randn(4, 5, dtype=C, generator=generator(0)), torch.arange(20.0).reshape(4, 5)
+    save_state(State(x=x, change=change), tmp_path / "s")
+    part = slice(1, 3), slice(None)
+    assert torch.equal(load_part(tmp_path / "s", "x", part), x[part])
+    assert torch.equal(load_part(tmp_path / "s", "change", part), change[part])
+    for path, name in ((tmp_path / "s", "offer"), (tmp_path / "gone", "x")):
+        with pytest.raises(RequestError, match=f"{path} is not a saved state with {name}"):
+            load_part(path, name, part)
+
+
+def test_a_hollow_state_has_the_form_and_no_memory():
+    state = hollow(State(x=torch.randn(1000, 1000), iteration=3, change=torch.zeros(2)))
+    assert state.x.shape == (1000, 1000)
+    assert state.x.untyped_storage().nbytes() == 4
+    assert state.iteration == 3
 
 
 def test_a_field_that_cannot_be_saved_is_named(tmp_path):

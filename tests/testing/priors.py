@@ -73,7 +73,7 @@ class Differences(LinearOperator):
     """Differences of neighbours along z, none after the last."""
 
     def __init__(self, space: Space) -> None:
-        super().__init__(space, Space(("d", "y"), space.shape, space.dtype))
+        super().__init__(space, space)
 
     def _apply(self, x: Tensor) -> Tensor:
         return torch.cat([x[..., 1:, :] - x[..., :-1, :], torch.zeros_like(x[..., :1, :])], -2)
@@ -164,6 +164,7 @@ RIGHT = [
     prior(lambda space: Bounded(), {"z": split, "y": split}),
     prior(lambda space: Walled(), {"z": split, "y": split}),
     prior(Variation, {"y": split, "z": whole}),
+    prior(Variation, {"y": split, "z": halo(1)}),
     prior(lambda space: Mixture(), {"z": split}),
     prior(lambda space: Halving(), {"z": split}),
     prior(lambda space: Smooth(), {"z": halo(1)}),
@@ -279,6 +280,21 @@ class SplitsInto(Variation):
         return self.outer, self.differences(self.space)
 
 
+class OtherDifferences(Differences):
+    """To the next but one, none after the last two."""
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return torch.cat([x[..., 2:, :] - x[..., :-2, :], torch.zeros_like(x[..., :2, :])], -2)
+
+
+class Flattened(Differences):
+    """Gives its differences without the names of their dims."""
+
+    def __init__(self, space: Space) -> None:
+        super().__init__(space)
+        self.codomain = Space(("d", "y"), space.shape, space.dtype)
+
+
 class In255ths(Movable):
     """Takes x to range from 0 to 255, and σ with it."""
 
@@ -356,6 +372,11 @@ def turned(space: Space) -> Any:
     return Turned(space)
 
 
+def splits_into(differences: type, outer: Any = None) -> Callable[[Path], Any]:
+    """A method whose prior splits into these, with a halo of 1 along z."""
+    return prior(lambda space: SplitsInto(space, differences, outer), {"y": split, "z": halo(1)})
+
+
 ALONG_Z = {"z": split}
 
 WRONG: dict[str, list[Wrong]] = {
@@ -407,6 +428,12 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(prior(lambda space: TwoFar(), {"z": halo(1)}), r"is 'z' really halo\(1\)"),
         Wrong(prior(Variation, {"z": split}), "summed over blocks"),
         Wrong(prior(lambda space: Sparsity(), {"x": split}), "the domain does not have"),
+    ],
+    "shares": [
+        Wrong(splits_into(OtherDifferences), r"K of the block.* is 'z' really halo\(1\)"),
+        Wrong(splits_into(Flattened), "as long as the image"),
+        Wrong(splits_into(Differences, ThresholdOfTheMaximum(0.3)), "g couples blocks"),
+        Wrong(splits_into(Differences, MeanValue(0.3)), "summed over blocks"),
     ],
     "purity": [Wrong(prior(lambda space: ChangesItsArgument()), "changes its argument")],
     "batched": [Wrong(prior(lambda space: MeanOverTheBatch()), "values are summed over the batch")],

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -21,6 +20,19 @@ from preimage.solving.state import State
 
 _META = "preimage"
 _DIGEST = "digest"
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""What safetensors calls them."""
 
 
 def save_state(state: State, path: Path, notes: Mapping[str, Any] | None = None) -> None:
@@ -36,7 +48,7 @@ def save_state(state: State, path: Path, notes: Mapping[str, Any] | None = None)
     complex_names = [name for name, tensor in tensors.items() if tensor.is_complex()]
     stored = _storable(tensors)
     meta = json.dumps({"numbers": numbers, "complex": complex_names, "notes": dict(notes or {})})
-    write_atomically(path, safetensors.torch.save(stored, metadata={_META: meta, _DIGEST: _digest(meta, stored)}))
+    write_atomically(path, _pieces(stored, {_META: meta, _DIGEST: _digest(meta, stored)}))
 
 
 def load_state(template: State, path: Path) -> State:
@@ -53,11 +65,10 @@ def load_noted(template: State, path: Path) -> tuple[State, dict[str, Any]]:
     """The same with the notes that were kept with it."""
     try:
         with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            meta = json.loads(metadata[_META])
-            # Cloned: a view into the mapped file may be misaligned for complex numbers, which crashes some kernels.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-            damaged = metadata[_DIGEST] != _digest(metadata[_META], tensors)
+            metadata, names = file.metadata(), list(file.keys())
+        meta = json.loads(metadata[_META])
+        tensors = {name: _read(path, name) for name in names}
+        damaged = metadata[_DIGEST] != _digest(metadata[_META], tensors)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise RequestError(f"{path} is not a saved state: {error}") from None
     if damaged:
@@ -89,9 +100,37 @@ def _digest(meta: str, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        flat = tensor.as_strided((tensor.numel(),), (1,))  # a single number may have any stride
-        found.update(flat.view(torch.uint8).numpy().data)
+        found.update(_bytes(tensor))
     return found.hexdigest()
+
+
+def _read(path: Path, name: str) -> Tensor:
+    """One tensor of a file, which is mapped for that alone: what is mapped counts in the memory of the process."""
+    with safetensors.safe_open(path, "pt") as file:
+        # Cloned: a view into the mapped file may be misaligned for complex numbers, which crashes some kernels.
+        found: Tensor = file.get_tensor(name).clone()
+    return found
+
+
+def _pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """A safetensors file, piece by piece. The library's own writer has two copies of all of it in memory at a time."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    largest_first = dict(sorted(tensors.items(), key=lambda item: -item[1].element_size()))  # so that all are aligned
+    end = 0
+    for name, tensor in largest_first.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for tensor in largest_first.values():
+        yield _bytes(tensor)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    flat = tensor.as_strided((tensor.numel(),), (1,))  # a single number may have any stride
+    return flat.view(torch.uint8).numpy().data
 
 
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -103,7 +142,7 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         plain = real.detach().cpu().contiguous()
         memory = plain.untyped_storage()
         alone = memory.nbytes() == plain.nbytes and memory.data_ptr() not in seen
-        stored[name] = plain if alone else plain.clone()
+        stored[name] = plain if alone else plain.clone(memory_format=torch.contiguous_format)
         seen.add(memory.data_ptr())
     return stored
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import xarray as xr
 
@@ -12,12 +12,20 @@ from preimage.volumes.resolve import Element, Resolved
 
 
 class Group:
-    """Consecutive elements of a chain that are done block by block together."""
+    """Consecutive elements of a chain that are done block by block together.
 
-    def __init__(self, resolved: Resolved, last: int, solves: bool) -> None:
+    Parameters
+    ----------
+    last : the element before which it ends.
+    solves : whether it ends with the solve.
+    asked : dims that are to be cut if they can be.
+    """
+
+    def __init__(self, resolved: Resolved, last: int, solves: bool, asked: Collection[str] = ()) -> None:
         self.resolved = resolved
         self.first = self.last = last
         self.solves = solves
+        self.asked = asked
         self.axes: Mapping[str, Axis] = resolved.axes if solves else {}
 
     @classmethod
@@ -39,12 +47,13 @@ class Group:
         return self.resolved.elements[self.first : self.last]
 
     def try_to_add(self) -> bool:
-        """Put the element before the first into the group, unless nothing could be cut any more then."""
+        """Put the element before the first into the group, unless nothing, or not what is asked, could be cut then."""
         element = self.resolved.elements[self.first - 1]
         merged = chained(self.axes, element.axes)
         could, can = self.cuttable(self.axes), self.cuttable(merged)
         alone = self.first == self.last and not self.solves
-        if could and not can and not alone:
+        lost = [dim for dim in self.asked if dim in could and dim not in can]
+        if (lost or (could and not can)) and not alone:
             return False
         self.axes = merged
         self.first -= 1
@@ -75,9 +84,14 @@ class Group:
         return halo_of(self.axes)
 
 
-def group(resolved: Resolved) -> list[Group]:
-    """Cut the chain where whole axes conflict."""
-    groups = [Group(resolved, len(resolved.elements), solves=True)]
+def group(resolved: Resolved, asked: Collection[str] = ()) -> list[Group]:
+    """Cut the chain where whole axes conflict.
+
+    Parameters
+    ----------
+    asked : dims along which the solve is to be cut if it can be.
+    """
+    groups = [Group(resolved, len(resolved.elements), solves=True, asked=asked)]
     while groups[0].first:
         if not groups[0].try_to_add():
             groups.insert(0, Group(resolved, groups[0].first, solves=False))

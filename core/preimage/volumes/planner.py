@@ -38,7 +38,7 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
     fits = not compute.blocks and model.needs(whole, {}) <= model.budget(compute)
     stages: list[StagePlan] = []
     consumer: StagePlan | None = None
-    for one in reversed([whole] if fits else group(resolved)):
+    for one in reversed([whole] if fits else group(resolved, compute.blocks)):
         consumer = _plan_stage(one, compute, model, consumer)
         stages.insert(0, consumer)
     normalise, why = normalises(resolved, compute)
@@ -74,7 +74,9 @@ def _plan_stage(group: Group, compute: ComputeSettings, model: Model, consumer: 
         bytes_written=sum(math.prod(a.shape) * np.dtype(a.dtype).itemsize for a in written.values()),
         halo={dim: n for dim, n in group.halo.items() if dim in block},
         solve_halo={dim: n for dim, n in halo_of(resolved.axes).items() if dim in block and group.solves},
-        overlap={d: m for d, m in resolved.overlap.items() if group.solves and d in block and block[d] < sizes[d]},
+        overlap={
+            d: resolved.overlap[d] for d, n in block.items() if group.solves and d in resolved.overlap and n < sizes[d]
+        },
     )
 
 

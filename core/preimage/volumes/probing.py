@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ import xarray as xr
 
 from preimage.errors import RunError
 from preimage.run_settings import ComputeSettings, OutputSettings
+from preimage.solving import State, load_state, save_state
+from preimage.solving.state import hollow
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.environment import worker_environment
 from preimage.volumes.memory import held, peak
@@ -41,7 +45,7 @@ class Probe:
     ----------
     process : bytes of a worker's process before its first block.
     block : bytes that a block of the stage took beside that.
-    before, step : seconds until the first iteration, and of one.
+    before, step : seconds until the first iteration, and of one; where blocks agree, seconds around a round, and in it.
     """
 
     process: int
@@ -99,12 +103,22 @@ def _measure(builder: str, recipe: Mapping[str, Any], plan: Plan) -> Probe:
         step = (time.perf_counter() - started - before) / max(1, state.iteration)
         solver.objective(problem, state.x, problem.operator(state.x))
         if shared:
+            before += _kept(state)
             misfits(worker, dataset, shared.own, state.x[shared.at(region)], {})
         else:
             misfits(worker, dataset, problem, state.x, within(solved, region))
         estimate = state.x * worker.scale  # as it would be stored
         del estimate
     return Probe(process, peak() - process, before, step)
+
+
+def _kept(state: State) -> float:
+    """Keep what a block found in a round, as it is between rounds, and return the seconds that this takes."""
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        save_state(state, Path(folder) / "state")
+        load_state(hollow(state), Path(folder) / "state")
+    return time.perf_counter() - started
 
 
 class _Unstored(Worker):

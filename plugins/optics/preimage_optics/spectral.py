@@ -45,7 +45,7 @@ def spectral_estimate(linear: LinearOperator, intensity: Tensor, seed: int) -> T
     weight = weight.to(codomain.dtype)  # once, not in every product
     x, _ = Seed(derive_seed(seed, "spectral")).normal(domain, batch, intensity.device)
     for _ in range(N_ITERATIONS):
-        x = back(weight * linear(x))
+        x = back(linear(x).mul_(weight))  # should it be x itself, that is not needed again
         x = safe_divide(x, squared_magnitude(x, pixels, keepdim=True).sqrt())
     scale = safe_divide(_sum(intensity, samples), squared_magnitude(linear(x), samples)).sqrt()
     each = (1 if axis - domain.ndim in pixels else n for axis, n in enumerate(domain.shape))

@@ -13,6 +13,7 @@ from preimage.testing.laws.methods import METHODS, SIZES
 from preimage.testing.laws.needs import NEEDS
 from preimage.testing.laws.preparations import PREPARATIONS
 from preimage.testing.laws.priors import PRIORS
+from preimage.testing.laws.shares import SHARES
 from preimage.testing.laws.solvers import SOLVERS
 from preimage.testing.laws.steps import STEPS
 from preimage.testing.laws.trainable import TRAINABLE
@@ -25,7 +26,7 @@ LAWS: dict[str, Laws] = {
     "preparation": Laws(METHODS, PREPARATIONS),
     "operator": Laws(METHODS, SIZES, MAKING, OPERATORS),
     "likelihood": Laws(METHODS, LIKELIHOODS, CALLS),
-    "prior": Laws(METHODS, SIZES, PRIORS, DENOISERS, CALLS),
+    "prior": Laws(METHODS, SIZES, PRIORS, SHARES, DENOISERS, CALLS),
     "solver": Laws(METHODS, SOLVERS, STEPS, NEEDS),
 }
 
