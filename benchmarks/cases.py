@@ -52,7 +52,7 @@ CASES = (
     Case("cg-sense", "mri", 96, iterations=20, weight=0.01),
     Case("l1-wavelet-fista", "mri", 96, iterations=50, weight=0.005),
     Case("tv-pdhg", "mri", 64, iterations=80, weight=0.002, balance=0.1),
-    Case("tv-admm", "mri", 64, iterations=25, weight=0.002),
+    Case("tv-admm", "mri", 64, iterations=20, weight=0.002),
     Case("tv-denoise", "volume", 96, iterations=100, weight=0.07),
     Case("phase-retrieval", "diffraction", 256, iterations=50, up_to_phase=True),
 )
@@ -71,9 +71,9 @@ PEERS = ("sigpy", "deepinv", "bart")
 WAVELET = "db2"
 LEVELS = 3
 """Of the wavelet transform Ψ in λ‖Ψx‖₁, where the approximation counts too, as it does in SigPy."""
-PENALTY = 0.1
+PENALTY = 0.3
 """ρ of ADMM, in units of ‖A‖²/‖D‖²."""
-INNER_ITERATIONS = 5
+INNER_ITERATIONS = 3
 """Of conjugate gradients in each iteration of ADMM, begun at the image before."""
 SPECTRAL_ITERATIONS = 50
 """Of the power iteration that gives phase retrieval its start."""
