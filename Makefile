@@ -39,9 +39,11 @@ lint: setup  ## Style, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## Measure side by side with the peers
+bench: setup  ## Measure side by side with the peers, and volumes from Zarr to Zarr, and write docs/performance.md
 	$(INSTALL) -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/volumes/run.py
+	$(BIN)/python benchmarks/page.py
 
 docs: setup  ## Write the catalogue of methods, and run every code block of the README and the guides
 	$(BIN)/python -m preimage_registry.catalogue docs/catalogue.md

@@ -7,6 +7,7 @@ sampled. Only one coil is in memory at a time, so that a volume may be larger th
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -56,8 +57,9 @@ def write(size: Size, path: Path) -> Path:
     """Generate the problem, the same every time, and store it."""
     positions = grid(size)
     truth = phantom(*positions)
-    energy = sum(np.abs(coil(i, size.coils, *positions)) ** 2 for i in range(size.coils))
-    norm = np.sqrt(energy).astype(np.float32)
+    energy = sum(squared(coil(i, size.coils, *positions)) for i in range(size.coils))
+    norm = np.sqrt(energy)
+    weight = torch.from_numpy(truth / norm)
     generator = np.random.default_rng(0)
     mask = variable_density(size.z, size.y, generator)
 
@@ -70,10 +72,13 @@ def write(size: Size, path: Path) -> Path:
         return np.stack([one_kspace(i) for i in chosen(first, size.coils)])[:, *rest]
 
     def one_kspace(i: int) -> NDArray[np.complex64]:
-        image = torch.from_numpy(truth * (coil(i, size.coils, *positions) / norm))
-        clean = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(image), norm="ortho")).numpy()
-        noise = generator.standard_normal((*clean.shape, 2), np.float32).view(np.complex64)[..., 0]
-        return (clean + NOISE * np.float32(np.sqrt(0.5)) * noise) * mask
+        image = torch.from_numpy(coil(i, size.coils, *positions))
+        clean = torch.fft.fftn(torch.fft.ifftshift(image.mul_(weight)), norm="ortho")
+        measured = torch.fft.fftshift(clean).numpy()[:, mask]
+        noise = generator.standard_normal((*measured.shape, 2), np.float32).view(np.complex64)[..., 0]
+        values = np.zeros(image.shape, np.complex64)
+        values[:, mask] = measured + np.float32(NOISE * math.sqrt(0.5)) * noise
+        return values
 
     shape = (size.coils, size.x, size.z, size.y)
     dataset = xr.Dataset(
@@ -86,6 +91,10 @@ def write(size: Size, path: Path) -> Path:
     chunks = {"coil": 1, "kx": size.x, "kz": READ_AT_ONCE, "x": READ_AT_ONCE}
     preimage.write_dataset(dataset, path, chunks=chunks)
     return path
+
+
+def squared(values: NDArray[np.complex64]) -> NDArray[np.float32]:
+    return values.real**2 + values.imag**2
 
 
 def chosen(index: int | slice, n: int) -> range:
@@ -109,10 +118,14 @@ def phantom(x: NDArray, z: NDArray, y: NDArray) -> NDArray[np.complex64]:
 
 def coil(i: int, n: int, x: NDArray, z: NDArray, y: NDArray) -> NDArray[np.complex64]:
     """One of two rings of coils round x, every second of which lies further along it."""
-    angle = 2 * np.pi * i / n
-    dx, dz, dy = x - 0.6 * (-1) ** i, z - 1.5 * np.cos(angle), y - 1.5 * np.sin(angle)
-    field = (np.cos(angle) * dz + np.sin(angle) * dy + 0.7j * dx - 0.4j) / (dx**2 + dz**2 + dy**2) ** 1.5
-    return field.astype(np.complex64)
+    angle = 2 * math.pi * i / n
+    cos, sin = math.cos(angle), math.sin(angle)  # not numpy's, which would make all that follows double precision
+    dx, dz, dy = x - 0.6 * (-1) ** i, z - 1.5 * cos, y - 1.5 * sin
+    distance2 = dx**2 + dz**2 + dy**2
+    field = np.empty(distance2.shape, np.complex64)
+    field.real, field.imag = cos * dz + sin * dy, 0.7 * dx - 0.4
+    field /= distance2 * np.sqrt(distance2)
+    return field
 
 
 def variable_density(n_z: int, n_y: int, generator: np.random.Generator) -> NDArray[np.bool_]:

@@ -1,0 +1,1 @@
+"""What is measured of volumes that go from Zarr to Zarr."""
