@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import Plan
+from preimage.volumes.planning.plan import Plan
 from preimage.volumes.stores import read_attributes
 
 

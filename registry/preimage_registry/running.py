@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preimage.volumes.driver import Run
-from preimage.volumes.plan import Plan
+from preimage.volumes.planning.plan import Plan
 from preimage.volumes.progress import Progress, Several
 from preimage_registry.building import BUILDER, chain_of
 from preimage_registry.registry import Registry

@@ -9,7 +9,7 @@ from support.drivers import SCRIPT, Driver, end
 from preimage.units import format_bytes
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import ArrayPlan, Plan
+from preimage.volumes.planning.plan import ArrayPlan, Plan
 
 MEMORY = 2**30
 SHAPE = {"kx": 24576, "m": 16384}

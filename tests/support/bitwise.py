@@ -5,7 +5,7 @@ from __future__ import annotations
 import zarr
 
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import Plan
+from preimage.volumes.planning.plan import Plan
 from preimage.volumes.stores import read_attributes
 
 

@@ -25,10 +25,10 @@ from preimage.priors import Composite
 from preimage.space import Space
 from preimage.testing.agreement import relative_error
 from preimage.volumes import stores
-from preimage.volumes.cutting import margins
-from preimage.volumes.grouping import Group
-from preimage.volumes.memory_model import Model, _declared
-from preimage.volumes.plan import Plan, StagePlan
+from preimage.volumes.planning.cutting import margins
+from preimage.volumes.planning.grouping import Group
+from preimage.volumes.planning.memory_model import Model, _declared
+from preimage.volumes.planning.plan import Plan, StagePlan
 from preimage.volumes.progress import Progress
 from preimage.volumes.stores import open_dataset, write_dataset
 from preimage.volumes.tasks.sharing import index_of, looking_at, shared_block

@@ -16,7 +16,7 @@ from preimage.run_settings import SimulateSettings
 from preimage.solving import Needs, Solver, State, Stop, lipschitz
 from preimage.space import Space
 from preimage.volumes.driver import Run
-from preimage.volumes.planner import make_plan
+from preimage.volumes.planning.planner import make_plan
 from preimage.volumes.stores import open_dataset, write_dataset
 from preimage.volumes.tasks import numbers
 from preimage.volumes.tasks.numbers import largest_backprojection

@@ -8,10 +8,10 @@ from support import toy_chain
 
 from preimage.declarations import halo, split, whole
 from preimage.errors import DataError, RequestError
-from preimage.volumes.axes import chained, complete, iterated
-from preimage.volumes.layouts import check_write_units
-from preimage.volumes.memory_model import PROCESS, USABLE
-from preimage.volumes.plan import ArrayPlan, Plan, StagePlan
+from preimage.volumes.planning.axes import chained, complete, iterated
+from preimage.volumes.planning.layouts import check_write_units
+from preimage.volumes.planning.memory_model import PROCESS, USABLE
+from preimage.volumes.planning.plan import ArrayPlan, Plan, StagePlan
 from preimage.volumes.stores import write_dataset
 
 

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from preimage.volumes import stores
-from preimage.volumes.plan import ArrayPlan, StagePlan
+from preimage.volumes.planning.plan import ArrayPlan, StagePlan
 from preimage.volumes.scoring import score
 
 DIMS, SHAPE = ("z", "y", "x"), (5, 12, 9)

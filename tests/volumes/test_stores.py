@@ -10,7 +10,7 @@ import zarr
 
 from preimage.errors import RequestError, RunError
 from preimage.volumes import stores
-from preimage.volumes.plan import ArrayPlan
+from preimage.volumes.planning.plan import ArrayPlan
 
 DATASET = xr.Dataset(
     {

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 import preimage
-from preimage.volumes.plan import Plan
+from preimage.volumes.planning.plan import Plan
 from volumes.driving import apart
 from volumes.markers import blocks_of
 from volumes.problem import Size, write

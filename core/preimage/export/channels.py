@@ -11,7 +11,7 @@ import zarr
 
 from preimage.export.geometry import SPACE
 from preimage.export.source import ONE_AT_A_TIME, Array, Region
-from preimage.volumes.plan import ArrayPlan
+from preimage.volumes.planning.plan import ArrayPlan
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from preimage.export.ome_metadata import VERSION, axis_names, channel, metadata
 from preimage.export.pyramid import joined, levels_of, reduced
 from preimage.export.source import Array, Region, Source, regions
 from preimage.volumes import stores
-from preimage.volumes.plan import ArrayPlan
+from preimage.volumes.planning.plan import ArrayPlan
 from preimage.volumes.progress import Progress
 
 LIMIT = 2**23

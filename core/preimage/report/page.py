@@ -21,7 +21,7 @@ from preimage.report.view import Freedom
 from preimage.units import format_bytes
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import Plan
+from preimage.volumes.planning.plan import Plan
 
 STYLE = Path(__file__).with_name("style.css")
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -14,7 +14,7 @@ import zarr
 from numpy.typing import NDArray
 
 from preimage.data import values_of
-from preimage.volumes.plan import Bounds
+from preimage.volumes.planning.plan import Bounds
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from preimage.metrics import METRICS
 from preimage.units import format_bytes, format_seconds
-from preimage.volumes.plan import Plan, StagePlan
+from preimage.volumes.planning.plan import Plan, StagePlan
 
 SUMMARY: dict[str, tuple[str, Callable[[Any], str]]] = {
     "psnr": ("PSNR", lambda v: "∞" if v == math.inf else f"{v:.2f} dB"),

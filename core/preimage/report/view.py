@@ -12,7 +12,7 @@ import xarray as xr
 
 from preimage.metrics import aligned, comparable
 from preimage.report.planes import Array, Plane, read
-from preimage.volumes.plan import Bounds, StagePlan, slices
+from preimage.volumes.planning.plan import Bounds, StagePlan, slices
 
 OVERSHOOT = 0.2
 """Of the scale: values this little below zero are drawn as zero."""

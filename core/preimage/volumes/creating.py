@@ -11,7 +11,7 @@ import zarr
 from preimage.run_settings import OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import ArrayPlan, Plan
+from preimage.volumes.planning.plan import ArrayPlan, Plan
 from preimage.volumes.resolve import Resolved
 from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, QUANTITIES
 

@@ -13,18 +13,18 @@ from preimage.record import described_parts, differences, digest, input_identiti
 from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
-from preimage.volumes.axes import split_dims
 from preimage.volumes.creating import create_scratch, create_store, sweep
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines import Engine, choose_engine
-from preimage.volumes.layouts import check_write_units
 from preimage.volumes.lease import Heartbeat
 from preimage.volumes.markers import Beside
 from preimage.volumes.memory import share_one_heap
-from preimage.volumes.memory_model import Model
-from preimage.volumes.plan import Plan
-from preimage.volumes.planner import make_plan
-from preimage.volumes.probing import Probe, probe
+from preimage.volumes.planning.axes import split_dims
+from preimage.volumes.planning.layouts import check_write_units
+from preimage.volumes.planning.memory_model import Model
+from preimage.volumes.planning.plan import Plan
+from preimage.volumes.planning.planner import make_plan
+from preimage.volumes.planning.probing import Probe, probe
 from preimage.volumes.progress import Progress, Several
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.scoring import misfit_totals, score

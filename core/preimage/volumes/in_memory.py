@@ -17,8 +17,8 @@ from preimage.settings import Settings
 from preimage.solving import solve
 from preimage.space import Blocks
 from preimage.volumes.devices import choose_device
-from preimage.volumes.layouts import estimate_spaces
-from preimage.volumes.planner import normalises
+from preimage.volumes.planning.layouts import estimate_spaces
+from preimage.volumes.planning.planner import normalises
 from preimage.volumes.resolve import resolve
 from preimage.volumes.tasks.numbers import run_numbers
 from preimage.volumes.tasks.worker import block_seed

@@ -19,9 +19,9 @@ from preimage.parts import Part
 from preimage.simulation import SimulationPart
 from preimage.space import AnySpace, ProductSpace
 from preimage.unknowns import no_such_unknown, told, unknowns_of
-from preimage.volumes.axes import complete
-from preimage.volumes.cutting import Reason, solve_axes
-from preimage.volumes.plan import Margins
+from preimage.volumes.planning.axes import complete
+from preimage.volumes.planning.cutting import Reason, solve_axes
+from preimage.volumes.planning.plan import Margins
 
 
 @dataclass(frozen=True)

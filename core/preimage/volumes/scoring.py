@@ -13,7 +13,7 @@ from preimage import metrics
 from preimage.data import values_of
 from preimage.metrics import METRICS, Array, Metric, Partial, aligned, comparable
 from preimage.volumes import stores
-from preimage.volumes.plan import Bounds, StagePlan
+from preimage.volumes.planning.plan import Bounds, StagePlan
 
 
 def score(

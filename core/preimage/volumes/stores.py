@@ -21,7 +21,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from preimage.errors import DataError, RequestError, RunError
-from preimage.volumes.plan import ArrayPlan
+from preimage.volumes.planning.plan import ArrayPlan
 
 SCHEMA = 1
 """Version of the layout of a store; a newer one is refused."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import Plan, StagePlan, slices
+from preimage.volumes.planning.plan import Plan, StagePlan, slices
 from preimage.volumes.tasks.block import digest
 from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, history_region
 from preimage.volumes.tasks.task import Facts

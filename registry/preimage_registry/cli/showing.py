@@ -13,7 +13,7 @@ from preimage.report import report_path
 from preimage.report.tables import STAGES, stage_rows, summary_table
 from preimage.units import format_bytes, format_seconds
 from preimage.volumes.driver import Run
-from preimage.volumes.probing import Probe
+from preimage.volumes.planning.probing import Probe
 from preimage_registry.cli.table import show_table
 
 

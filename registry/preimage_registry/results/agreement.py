@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from preimage.errors import RunError
-from preimage.volumes.plan import Bounds
+from preimage.volumes.planning.plan import Bounds
 from preimage.volumes.stores import open_dataset
 from preimage_registry.results.stored import StoredRun
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from preimage.errors import RequestError
 from preimage.volumes.markers import Beside
-from preimage.volumes.plan import Plan
+from preimage.volumes.planning.plan import Plan
 from preimage.volumes.stores import read_attributes
 
 

@@ -15,8 +15,8 @@ from preimage.problem import Problem
 from preimage.solving import State, solve
 from preimage.space import Blocks
 from preimage.volumes import stores
-from preimage.volumes.layouts import estimate_spaces
-from preimage.volumes.plan import Region, slices, within
+from preimage.volumes.planning.layouts import estimate_spaces
+from preimage.volumes.planning.plan import Region, slices, within
 from preimage.volumes.tasks.misfits import misfits
 from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, QUANTITIES, Checkpoints, History, history_region
 from preimage.volumes.tasks.rounds import found_in_round

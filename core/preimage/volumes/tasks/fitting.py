@@ -9,8 +9,8 @@ import xarray as xr
 
 from preimage.data import Region, located
 from preimage.volumes import stores
-from preimage.volumes.axes import split_dims
-from preimage.volumes.plan import Bounds, slices
+from preimage.volumes.planning.axes import split_dims
+from preimage.volumes.planning.plan import Bounds, slices
 from preimage.volumes.tasks.preparing import apply
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from preimage.declarations import Scalar
 from preimage.errors import RunError
 from preimage.problem import Problem
 from preimage.space import ProductSpace
-from preimage.volumes.plan import within
+from preimage.volumes.planning.plan import within
 
 if TYPE_CHECKING:
     from preimage.volumes.tasks.worker import Worker

@@ -11,7 +11,7 @@ import torch
 from preimage.errors import RequestError
 from preimage.problem import Problem
 from preimage.solving import Solver, State, load_noted, save_state
-from preimage.volumes.plan import Region
+from preimage.volumes.planning.plan import Region
 
 QUANTITIES = ("objective", "residual")
 HISTORY = "history"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from preimage.data import DEVICE, ORIGIN, WHOLE
-from preimage.volumes.plan import Region, slices, within
+from preimage.volumes.planning.plan import Region, slices, within
 from preimage.volumes.resolve import Element
 
 

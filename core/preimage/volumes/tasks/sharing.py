@@ -24,7 +24,7 @@ from preimage.parts import Part
 from preimage.priors import Composite
 from preimage.problem import Problem
 from preimage.space import Space
-from preimage.volumes.plan import Region, StagePlan, within
+from preimage.volumes.planning.plan import Region, StagePlan, within
 
 if TYPE_CHECKING:
     from preimage.volumes.tasks.worker import Worker

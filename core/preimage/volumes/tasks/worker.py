@@ -28,7 +28,7 @@ from preimage.space import AnySpace
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
 from preimage.volumes.memory import peak
-from preimage.volumes.plan import Plan, Region, slices
+from preimage.volumes.planning.plan import Plan, Region, slices
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.tasks.block import solve_block, store_block
 from preimage.volumes.tasks.fitting import fit

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from preimage.errors import RequestError
 from preimage.space import AnySpace, ProductSpace, Space
-from preimage.volumes.grouping import Group
-from preimage.volumes.plan import ArrayPlan, StagePlan
+from preimage.volumes.planning.grouping import Group
+from preimage.volumes.planning.plan import ArrayPlan, StagePlan
 
 
 def outputs(group: Group, block: Mapping[str, int], consumer: StagePlan | None) -> dict[str, ArrayPlan]:

@@ -12,11 +12,11 @@ from preimage.errors import RequestError
 from preimage.parts import Part
 from preimage.run_settings import ComputeSettings
 from preimage.units import format_bytes
-from preimage.volumes.cutting import Reason
-from preimage.volumes.grouping import Group, group, halo_of
-from preimage.volumes.layouts import outputs
-from preimage.volumes.memory_model import USABLE, Model
-from preimage.volumes.plan import Plan, StagePlan
+from preimage.volumes.planning.cutting import Reason
+from preimage.volumes.planning.grouping import Group, group, halo_of
+from preimage.volumes.planning.layouts import outputs
+from preimage.volumes.planning.memory_model import USABLE, Model
+from preimage.volumes.planning.plan import Plan, StagePlan
 from preimage.volumes.resolve import Resolved
 from preimage.volumes.tasks.numbers import run_numbers
 
@@ -28,7 +28,7 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
 
     Parameters
     ----------
-    model : what a worker needs; see `preimage.volumes.probing`.
+    model : what a worker needs; see `preimage.volumes.planning.probing`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import xarray as xr
 
 from preimage.declarations import Axis
-from preimage.volumes.axes import chained
+from preimage.volumes.planning.axes import chained
 from preimage.volumes.resolve import Element, Resolved
 
 

@@ -13,8 +13,8 @@ from preimage.likelihoods import is_phaseless
 from preimage.parts import Part
 from preimage.run_settings import ComputeSettings
 from preimage.space import AnySpace
-from preimage.volumes.grouping import Group
-from preimage.volumes.layouts import estimate_spaces
+from preimage.volumes.planning.grouping import Group
+from preimage.volumes.planning.layouts import estimate_spaces
 
 PROCESS = 555 * 2**20
 """Bytes of a worker's process before it has read anything: Python, torch, zarr."""

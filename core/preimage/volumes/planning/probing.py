@@ -26,7 +26,7 @@ from preimage.solving.state import hollow
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.environment import worker_environment
 from preimage.volumes.memory import held, peak
-from preimage.volumes.plan import Plan, within
+from preimage.volumes.planning.plan import Plan, within
 from preimage.volumes.resolve import resolve
 from preimage.volumes.tasks.fitting import fitted_now
 from preimage.volumes.tasks.misfits import misfits
@@ -63,7 +63,7 @@ def probe(builder: str, recipe: Mapping[str, Any], plan: Plan) -> Probe:
     """
     asked = json.dumps({"builder": builder, "recipe": dict(recipe), "plan": plan.to_json()})
     done = subprocess.run(
-        [sys.executable, "-m", "preimage.volumes.probing"],
+        [sys.executable, "-m", "preimage.volumes.planning.probing"],
         input=asked,
         capture_output=True,
         text=True,

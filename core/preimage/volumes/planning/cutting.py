@@ -17,8 +17,8 @@ from preimage.priors import Composite
 from preimage.solving.exchange import Exchanging
 from preimage.space import AnySpace, Space
 from preimage.unknowns import unknown
-from preimage.volumes.axes import Axes, chained, complete, iterated
-from preimage.volumes.plan import Margins
+from preimage.volumes.planning.axes import Axes, chained, complete, iterated
+from preimage.volumes.planning.plan import Margins
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How a run is cut into blocks that fit in the memory that it is given."""
