@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes | str | Iterable[bytes | memoryview]) -> None:
-    """Write by a temporary file beside `path`, flushed to the disk, then renamed over it.
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write by a temporary file beside `path`, flushed to the disk, then renamed over it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
-    Parameters
-    ----------
-    data : whole, or in pieces.
-    """
-    pieces = [data.encode()] if isinstance(data, str) else [data] if isinstance(data, bytes) else data
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; what was written is flushed to the disk and renamed over `path`."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        yield temporary
+        flush(temporary)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    flush(path.parent)  # the rename itself must survive a crash
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself must survive a crash
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -5,34 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from preimage.errors import RequestError
-from preimage.files import write_atomically
+from preimage.files import replacing
 from preimage.randomness import Seed
 from preimage.solving.state import State
 
 _META = "preimage"
 _DIGEST = "digest"
-_DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
-"""What safetensors calls them."""
 
 
 def save_state(state: State, path: Path, notes: Mapping[str, Any] | None = None) -> None:
@@ -48,7 +36,8 @@ def save_state(state: State, path: Path, notes: Mapping[str, Any] | None = None)
     complex_names = [name for name, tensor in tensors.items() if tensor.is_complex()]
     stored = _storable(tensors)
     meta = json.dumps({"numbers": numbers, "complex": complex_names, "notes": dict(notes or {})})
-    write_atomically(path, _pieces(stored, {_META: meta, _DIGEST: _digest(meta, stored)}))
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(stored, temporary, {_META: meta, _DIGEST: _digest(meta, stored)})
 
 
 def load_state(template: State, path: Path) -> State:
@@ -110,22 +99,6 @@ def _read(path: Path, name: str) -> Tensor:
         # Cloned: a view into the mapped file may be misaligned for complex numbers, which crashes some kernels.
         found: Tensor = file.get_tensor(name).clone()
     return found
-
-
-def _pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
-    """A safetensors file, piece by piece. The library's own writer has two copies of all of it in memory at a time."""
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    largest_first = dict(sorted(tensors.items(), key=lambda item: -item[1].element_size()))  # so that all are aligned
-    end = 0
-    for name, tensor in largest_first.items():
-        start, end = end, end + tensor.nbytes
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for tensor in largest_first.values():
-        yield _bytes(tensor)
 
 
 def _bytes(tensor: Tensor) -> memoryview:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+import xarray as xr
 
 from preimage.data import values_of
 from preimage.errors import RequestError
+from preimage.files import flush
 from preimage.problem import Problem
 from preimage.solving import State, solve
 from preimage.space import Blocks
@@ -43,7 +46,7 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     if watch.stopped:
         watch.save(state)
         raise KeyboardInterrupt
-    history.last(problem, state)
+    fits = _judge(worker, dataset, problem, state, history, within(solved, region))
     worker.check_ours()
     return {
         **_store_results(worker, block, region, solved, state, history),
@@ -51,8 +54,18 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
         "resumed_from": resumed_from,
         "said": [said] if said else [],
         "ambiguity": sorted(problem.ambiguity),
-        **misfits(worker, dataset, problem, state.x, within(solved, region)),
+        **fits,
     }
+
+
+def _judge(
+    worker: Worker, dataset: xr.Dataset, problem: Problem, state: State, history: History, inner: Mapping[str, slice]
+) -> dict[str, float]:
+    """Note the last iteration in the history, and how well the block fits; A(x) is computed once for both."""
+    with torch.no_grad():
+        predicted = problem.operator(state.x)
+    history.last(problem, state, predicted)
+    return misfits(worker, dataset, problem, state.x, inner, predicted)
 
 
 def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Facts:
@@ -60,7 +73,8 @@ def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Fac
     dataset, _ = worker.prepared(stage, region)
     shared, history = shared_block(worker, stage, region), History(worker.solver, worker.history)
     state, seconds = found_in_round(worker, stage, block, worker.rounds, shared, history)
-    history.last(shared.share, state)
+    with torch.no_grad():
+        history.last(shared.share, state, shared.share.operator(state.x))
     worker.check_ours()
     return {
         **_store_results(worker, block, region, shared.wide, state, history),
@@ -133,13 +147,17 @@ def store_region(
     stores.check_whole_units(target, name, dims, here)
     if target.shards:  # zarr reads a shard before it writes all of it, and one that is damaged cannot be read
         stores.remove_objects(store, target, name, dims, here)
+    values = np.ascontiguousarray(values)
     target[tuple(here.get(dim, slice(None)) for dim in dims)] = values
-    return name, digest(values), stores.object_sizes(store, target, name, dims, here)
+    objects = stores.object_sizes(store, target, name, dims, here)
+    for key in objects:
+        flush(store / name / key)  # a marker outlives a power cut: what it speaks of must too
+    return name, digest(values), objects
 
 
 def digest(values: np.ndarray[Any, Any]) -> str:
     """The digest of a block's values, as its marker has it."""
-    return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _facts(stored: Iterable[tuple[str, str, dict[str, int]]]) -> Facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,18 +42,17 @@ class History:
 
     def __call__(self, problem: Problem, state: State) -> None:
         """Note the quantities of this iteration if it is one of those."""
-        if state.iteration % self.every == 0:
-            self._note(problem, state)
+        if state.iteration % self.every == 0 and state.iteration < self.solver.stop.max_iter:
+            with torch.no_grad():
+                self._note(problem, state, problem.operator(state.x))
 
-    def last(self, problem: Problem, state: State) -> None:
-        """Note those of the last iteration."""
+    def last(self, problem: Problem, state: State, predicted: Any) -> None:
+        """Note those of the last iteration, whose A(x) is known."""
         self.final = state.iteration
-        if state.iteration not in self.rows:
-            self._note(problem, state)
+        self._note(problem, state, predicted)
 
-    def _note(self, problem: Problem, state: State) -> None:
+    def _note(self, problem: Problem, state: State, predicted: Any) -> None:
         with torch.no_grad():
-            predicted = problem.operator(state.x)
             self.rows[state.iteration] = {
                 "objective": float(self.solver.objective(problem, state.x, predicted).sum()),
                 "residual": float(problem.residual(state.x, predicted).max()),
