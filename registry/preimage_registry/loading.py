@@ -90,6 +90,15 @@ def _strange_argument(manager: pluggy.PluginManager, module: Any) -> str:
     return ""
 
 
+def _unmarked(manager: pluggy.PluginManager, module: Any) -> str:
+    """Which function has a hook's name and would never be called; empty if none does."""
+    for name, caller in vars(manager.hook).items():
+        forgotten = hasattr(module, name) and manager.parse_hookimpl_opts(module, name) is None
+        if caller.has_spec() and forgotten:
+            return f"its {name} would not be called: mark it with @hookimpl"
+    return ""
+
+
 def check(manager: pluggy.PluginManager, method: Method, module: Any) -> Plugin:
     """Check what a registered module says of itself.
 
@@ -100,8 +109,9 @@ def check(manager: pluggy.PluginManager, method: Method, module: Any) -> Plugin:
     hook = KINDS[method.kind].factory
     factory = implementation(manager, hook, module)
     if factory is None:
-        forgotten = ": mark it with @hookimpl" if hasattr(module, hook) else ""
-        raise NotAPluginError(f"it does not implement {hook}{forgotten}")
+        raise NotAPluginError(_unmarked(manager, module) or f"it does not implement {hook}")
+    if unmarked := _unmarked(manager, module):
+        raise NotAPluginError(unmarked)
     if watched := [caller.name for caller in manager.get_hookcallers(module) or () if _observes(caller)]:
         raise NotAPluginError(f"it implements {watched[0]}, which is for extensions")
     settings = getattr(module, "Settings", None)

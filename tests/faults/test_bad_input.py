@@ -11,7 +11,7 @@ from support.bitwise import computed
 
 from preimage.errors import RequestError, RunError
 from preimage.volumes import stores
-from preimage.volumes.engines import cluster, connecting, inspection
+from preimage.volumes.engines import connecting, inspection
 from preimage.volumes.progress import Progress
 
 
@@ -42,7 +42,6 @@ def fails_and_goes_on(begun, survived):
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(connecting, "CONNECT", 1.0)
-    monkeypatch.setattr(cluster, "CONNECT", 1.0)
 
 
 # --- schedulers ----------------------------------------------------------------------------------------------------
@@ -91,9 +90,9 @@ def test_a_scheduler_of_another_version(fails_and_goes_on, scheduler, monkeypatc
 
 
 @pytest.mark.faults
-def test_a_scheduler_without_workers(fails_and_goes_on, scheduler, impatient):
+def test_a_scheduler_without_workers(fails_and_goes_on, scheduler):
     match = "has no workers: start some by `dask worker"
-    fails_and_goes_on("a scheduler without workers", RequestError, match, scheduler=scheduler.address)
+    fails_and_goes_on("a scheduler without workers", RequestError, match, scheduler=scheduler.address, stall=1)
 
 
 # --- workers -------------------------------------------------------------------------------------------------------

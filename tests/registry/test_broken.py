@@ -36,7 +36,11 @@ BROKEN = {
     "no factory": (SOUND.replace("def preimage_prior", "def preimage_solver"), "it does not implement preimage_prior"),
     "unmarked factory": (
         SOUND.replace("@hookimpl", ""),
-        "it does not implement preimage_prior: mark it with @hookimpl",
+        "its preimage_prior would not be called: mark it with @hookimpl",
+    ),
+    "unmarked hook": (
+        SOUND + "\ndef preimage_axes(settings): ...",
+        "its preimage_axes would not be called: mark it with @hookimpl",
     ),
     "a wrapper for a factory": (
         SOUND.replace("@hookimpl", "@hookimpl(wrapper=True)").replace("return object()", "return (yield)"),

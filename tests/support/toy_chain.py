@@ -202,7 +202,11 @@ def build(recipe):
         lambda dataset: Gain(),
         requires={"measurement": ("x",)},
         provides={"measurement": ()},
-        hooks={"preimage_axes": lambda **_: {"x": split, "m": split}, "preimage_rewrite": rewrite},
+        hooks={
+            "preimage_axes": lambda **_: {"x": split, "m": split},
+            "preimage_memory": lambda **_: Memory(),
+            "preimage_rewrite": rewrite,
+        },
     )
 
     operator = ToyPart(
@@ -237,7 +241,10 @@ def build(recipe):
         "descent",
         lambda: Descent(**options.get("solver", {})),
         declared=Descent,
-        hooks={"preimage_scalars": lambda **_: NORM},
+        hooks={
+            "preimage_scalars": lambda **_: NORM,
+            "preimage_memory": lambda **_: None if options.get("undeclared") else Memory(),
+        },
     )
     path = Path(recipe["path"])
     return Chain(

@@ -12,7 +12,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from preimage.data import tensor
 from preimage.likelihoods import Gaussian
+from preimage.movable import Movable
 from preimage.randomness import Draw
 
 from .fake import NoSettings, Wrong, method
@@ -70,6 +72,26 @@ class Amplitude:
         return u.abs()
 
 
+@dataclass(frozen=True)
+class Weighted(Movable):
+    """½(u − y)² / v, with a variance v of every datum."""
+
+    variance: Tensor
+    scale_equivariant = False
+
+    def value(self, u: Tensor, y: Tensor) -> Tensor:
+        return 0.5 * ((u - y).square() / self.variance).sum()
+
+    def grad(self, u: Tensor, y: Tensor) -> Tensor:
+        return (u - y) / self.variance
+
+    def prox(self, u: Tensor, y: Tensor, step: Any) -> Tensor:
+        return (self.variance * u + step * y) / (self.variance + step)
+
+    def sample(self, u: Tensor, draw: Draw) -> Tensor:
+        return u + self.variance.sqrt() * draw.normal(tuple(u.shape), u.dtype, u.device)
+
+
 rng = np.random.default_rng(0)
 
 
@@ -85,6 +107,9 @@ FIELD = complex_data()
 COMPLEX, REAL = data(measurement=complex_data()), data(measurement=rng.standard_normal((5, 3)).astype(np.float32))
 COUNTS = data(measurement=rng.poisson(4, (5, 3)))
 MAGNITUDES = data(measurement=np.abs(FIELD) * 1.2, predicted=FIELD)
+UNEQUAL = data(
+    measurement=rng.standard_normal((5, 3)).astype(np.float32), variance=rng.uniform(0.5, 2, (5, 3)).astype(np.float32)
+)
 REAL_MAGNITUDES = data(measurement=np.abs(FIELD), predicted=FIELD.real)
 
 
@@ -97,10 +122,15 @@ def likelihood(make: Callable[[], Any], examples: Any = COMPLEX + REAL) -> Calla
     return method("likelihood", preimage_likelihood, examples)
 
 
+def weighted(settings: NoSettings, dataset: xr.Dataset) -> Weighted:
+    return Weighted(tensor(dataset, "variance"))
+
+
 RIGHT = [
     likelihood(lambda: Gaussian(0.3)),
     likelihood(Gaussian),
     likelihood(Poisson, COUNTS),
+    method("likelihood", weighted, UNEQUAL),
     likelihood(Amplitude, MAGNITUDES),
     likelihood(Amplitude, REAL_MAGNITUDES),
 ]
@@ -203,6 +233,11 @@ class RescaledByTheSquare(Gaussian):
         return super().rescaled(factor**2)
 
 
+class GradientOneShort(Gaussian):
+    def grad(self, u: Any, y: Any) -> Any:
+        return super().grad(u, y)[..., :-1]
+
+
 class ChangesItsArgument(Gaussian):
     def grad(self, u: Any, y: Any) -> Any:
         return u.sub_(y) if not torch.is_grad_enabled() else u - y
@@ -253,6 +288,7 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(likelihood(Huber), r"value\(0.1·u, 0.1·y\)"),
         Wrong(likelihood(lambda: RescaledByTheSquare(0.3)), r"a sample of rescaled\(0.1\)"),
     ],
+    "result": [Wrong(likelihood(GradientOneShort), r"grad\(u, y\) gives no element of its space")],
     "purity": [Wrong(likelihood(ChangesItsArgument), "changes its argument")],
     "batched": [Wrong(likelihood(MeanOfTheBatch), "values are summed over the batch")],
     "precision": [Wrong(likelihood(GradientInSingle), "expected torch.complex128")],

@@ -437,6 +437,11 @@ class CountsAxesFromTheLeft(Coils):
         return images.sum(-3) - images.mean(0, keepdim=True).sum(-3) * (y.ndim > 3)
 
 
+class OneShort(Coils):
+    def _apply(self, x: Tensor) -> Tensor:
+        return super()._apply(x)[..., :-1]
+
+
 class ConstantInSinglePrecision(Coils):
     def _apply(self, x: Tensor) -> Tensor:
         return super()._apply(x).to(torch.complex64)
@@ -597,6 +602,10 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(of(TransformWithoutScale(MASK)), "Λ T x.* differ by the factor 0.2"),
         Wrong(of(OtherTransform(random(2, 3, 3), torch.ones(2, 3, dtype=torch.bool))), "differ by the factor 0.5"),
         Wrong(of(NoInverse(random(2, 3, 3), torch.ones(2, 3, dtype=torch.bool))), "T⁻¹T x and x"),
+    ],
+    "result": [
+        Wrong(of(OneShort(maps())), r"A\(x\) gives no element of its space: dim 'ky' should have length 4, it has 3"),
+        Wrong(of(ConstantInSinglePrecision(maps())), "no element of its space: expected torch.complex128"),
     ],
     "purity": [
         Wrong(of(WritesIntoItsArgument(maps())), r"adjoint\(y\) changes its argument"),

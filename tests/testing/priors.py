@@ -335,6 +335,11 @@ class TwoFar(Smooth):
         return super().denoise(super().denoise(x, sigma), sigma)
 
 
+class OneShort(Sparsity):
+    def prox(self, x: Tensor, step: Any) -> Tensor:
+        return super().prox(x, step)[..., :-1]
+
+
 class ChangesItsArgument(Sparsity):
     def prox(self, x: Tensor, step: Any) -> Tensor:
         return x.sub_(step * self.weight * x.sgn()) if not torch.is_grad_enabled() else x
@@ -435,6 +440,7 @@ WRONG: dict[str, list[Wrong]] = {
         Wrong(splits_into(Differences, ThresholdOfTheMaximum(0.3)), "g couples blocks"),
         Wrong(splits_into(Differences, MeanValue(0.3)), "summed over blocks"),
     ],
+    "result": [Wrong(prior(lambda space: OneShort()), "gives no element of its space")],
     "purity": [Wrong(prior(lambda space: ChangesItsArgument()), "changes its argument")],
     "batched": [Wrong(prior(lambda space: MeanOverTheBatch()), "values are summed over the batch")],
     "precision": [Wrong(prior(lambda space: ValueInDouble()), "not a 0-dim torch.float32")],

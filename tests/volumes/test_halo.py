@@ -137,7 +137,9 @@ def make_run(tmp_path):
     def make(name, blocks=None, *, reach=2, solver=Descent, operator=Elementwise, along_x=split, **compute):
         path = tmp_path / "in.zarr"
         spaces = {"preimage_spaces": lambda dataset: (space_of(dataset), space_of(dataset))}
+        small = {"preimage_memory": lambda **_: Memory()}
         norm = {"preimage_scalars": lambda **_: {"norm": Scalar(lambda p: p.operator.norm().safe, "max")}}
+        hooks = {**small, **(norm if solver is Descent else {})}
         physics = part(
             "operator",
             operator.__name__,
@@ -153,7 +155,7 @@ def make_run(tmp_path):
             likelihood=ToyPart("likelihood", "gaussian", make_gaussian, declared=Gaussian),
             priors=(),
             on=(),
-            solver=ToyPart("solver", "descent", solver, declared=solver, hooks=norm if solver is Descent else {}),
+            solver=ToyPart("solver", "descent", solver, declared=solver, hooks=hooks),
             simulate=SimulateSettings(),
             seed=0,
             propose=lambda section: None,

@@ -10,7 +10,7 @@ from preimage.declarations import halo, split, whole
 from preimage.errors import DataError, RequestError
 from preimage.volumes.planning.axes import chained, complete, iterated
 from preimage.volumes.planning.layouts import check_write_units
-from preimage.volumes.planning.memory_model import PROCESS, USABLE
+from preimage.volumes.planning.memory_model import PROCESS, UNDECLARED, USABLE
 from preimage.volumes.planning.plan import ArrayPlan, Plan, StagePlan
 from preimage.volumes.stores import write_dataset
 
@@ -81,6 +81,11 @@ def test_the_block_follows_from_the_memory(tmp_path, make_run):
         assert dict(make_run(path=path, compute={"memory": budget}).plan.solve.block) == expected
     with pytest.raises(RequestError, match=r"compute.memory = 740 MiB is too little: the smallest block needs"):
         make_run(path=path, compute={"memory": int(PROCESS / USABLE) + 10})
+
+
+def test_a_solver_that_does_not_declare_its_memory_is_not_taken_to_need_none(make_run):
+    declared, undeclared = make_run().plan.solve.memory, make_run(undeclared=True).plan.solve.memory
+    assert undeclared > declared + UNDECLARED.fixed
 
 
 def test_the_plan_is_plain_data_and_back(make_run):

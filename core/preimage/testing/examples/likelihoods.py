@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from preimage.data import tensor
+from preimage.data import located, tensor
 from preimage.movable import moved
 from preimage.space import Space
 from preimage.testing.calling import Method
@@ -62,6 +62,13 @@ class LikelihoodExample:
             likelihood = self.method.make(settings=self.settings, dataset=in_precision(self.dataset, dtype))
         u, y, likelihood = moved((self.u, self.y, likelihood), None, dtype)
         return replace(self, likelihood=likelihood, u=u, y=y)
+
+    def of_block(self, axis: int, block: slice) -> Any:
+        """The likelihood of a block of the data, made of that block; the same where it was made by hand."""
+        if self.method is None or self.dataset is None:
+            return self.likelihood
+        part = located(self.dataset, {str(self.dataset["measurement"].dims[axis]): block})
+        return moved(self.method.make(settings=self.settings, dataset=part), None, DOUBLE)
 
     def stacked(self, n: int) -> tuple[Tensor, Tensor]:
         """A batch of predictions and data, each element other than the next."""

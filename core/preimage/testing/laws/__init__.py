@@ -18,15 +18,15 @@ from preimage.testing.laws.solvers import SOLVERS
 from preimage.testing.laws.steps import STEPS
 from preimage.testing.laws.trainable import TRAINABLE
 
-OPERATORS = Laws(LINEAR, DERIVATIVES, TRAINABLE, CAPABILITIES, CALLS)
+OPERATORS = Laws(CALLS, LINEAR, DERIVATIVES, TRAINABLE, CAPABILITIES)
 """The laws of an operator, however it was made."""
 
 LAWS: dict[str, Laws] = {
     "loader": Laws(METHODS, LOADERS),
     "preparation": Laws(METHODS, PREPARATIONS),
     "operator": Laws(METHODS, SIZES, MAKING, OPERATORS),
-    "likelihood": Laws(METHODS, LIKELIHOODS, CALLS),
-    "prior": Laws(METHODS, SIZES, PRIORS, SHARES, DENOISERS, CALLS),
+    "likelihood": Laws(METHODS, CALLS, LIKELIHOODS),
+    "prior": Laws(METHODS, SIZES, CALLS, PRIORS, SHARES, DENOISERS),
     "solver": Laws(METHODS, SOLVERS, STEPS, NEEDS),
 }
 

@@ -37,6 +37,18 @@ class Example(Protocol):
 
 
 @CALLS.each
+def result(example: Example) -> None:
+    """A call gives an element of its space: of its dims, its lengths and its dtype."""
+    with torch.no_grad():
+        for call in example.calls():
+            if call.space is not None:
+                try:
+                    call.space.check(call())
+                except SpaceError as error:
+                    raise LawBroken(f"{call.name} gives no element of its space: {error}") from None
+
+
+@CALLS.each
 def purity(example: Example) -> None:
     """A call changes neither its argument nor the part, and a second one gives the same."""
     for call in example.calls():

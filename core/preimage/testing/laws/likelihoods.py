@@ -128,7 +128,8 @@ def sample_in_blocks(example: LikelihoodExample) -> None:
             if start == stop:
                 continue
             origin = tuple(start if i == axis else 0 for i in range(len(shape)))
-            part = likelihood.sample(example.u.narrow(axis, start, stop - start), Draw(3, origin, shape))
+            own = example.of_block(axis, slice(start, stop))
+            part = own.sample(example.u.narrow(axis, start, stop - start), Draw(3, origin, shape))
             if not torch.equal(part, whole.narrow(axis, start, stop - start)):
                 raise LawBroken(
                     f"the sample of the block {start}:{stop} of axis {axis} is not that block of the whole's"

@@ -21,7 +21,7 @@ from preimage.errors import PreimageError, RequestError, RunError
 from preimage.run_settings import ComputeSettings
 from preimage.units import format_seconds
 from preimage.volumes.engines.attempts import Attempts
-from preimage.volumes.engines.connecting import CONNECT, address_of, connect, shortened
+from preimage.volumes.engines.connecting import address_of, connect, shortened
 from preimage.volumes.engines.inspection import Seen, complaints_about, inspect_workers
 from preimage.volumes.markers import Beside
 from preimage.volumes.progress import Progress
@@ -34,6 +34,8 @@ LOOK = 0.5
 """Seconds after which the driver looks whether it is interrupted, and whether workers are there."""
 REFRESH = 5.0
 """Seconds after which it looks who is there while all goes well."""
+TELL = 2.0
+"""Seconds after which it tells that it waits for the first worker; a queue may take long to start one."""
 PATIENCE = 60.0
 """Seconds that workers which are asked to stop have to save their states."""
 GPU = "GPU"
@@ -225,12 +227,17 @@ class Cluster:
 
     def _await_workers(self) -> None:
         """See every worker, and what is wrong with it."""
-        until = time.monotonic() + CONNECT
+        said = f"the scheduler at {self.address} has no workers: start some by `dask worker {self.address}`"
+        begun, told = time.monotonic(), False
         while not (workers := self._workers()):
-            if time.monotonic() > until:
-                raise RequestError(
-                    f"the scheduler at {self.address} has no workers: start some by `dask worker {self.address}`"
-                )
+            waited = time.monotonic() - begun
+            if waited > self.compute.stall:
+                raise RequestError(said)
+            if waited > TELL and not told:
+                told = True
+                self.progress.noted(f"{said}. Waiting for them for {format_seconds(self.compute.stall)}")
+            if self.interrupted():
+                raise KeyboardInterrupt
             time.sleep(0.1)
         self._known, self._there, self._looked = workers, frozenset(workers), time.monotonic()
         self.seen: dict[str, Seen] = inspect_workers(self.client)

@@ -21,7 +21,7 @@ PROCESS = 555 * 2**20
 USABLE = 0.75
 """Share of the memory that a plan relies on."""
 UNDECLARED = Memory(fixed=40 * 2**20, per_input=10.0)
-"""What a chain is taken to need if no part of it says."""
+"""What a chain is taken to need for a part that works on all the data and does not say."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,15 @@ class Model:
 
 def _declared(group: Group) -> Memory:
     """What the parts of a group declare together."""
-    asked: list[tuple[Part, xr.Dataset]] = [(element.part, element.before) for element in group.elements]
+    working: list[tuple[Part, xr.Dataset]] = [(element.part, element.before) for element in group.elements]
+    light: list[tuple[Part, xr.Dataset]] = []
     if group.solves:
         chain, dataset = group.resolved.chain, group.resolved.dataset
-        asked += [(part, dataset) for part in (chain.operator, chain.likelihood, *chain.priors, chain.solver)]
-    declared = [part.ask("preimage_memory", dataset=dataset) for part, dataset in asked]
-    known: list[Memory] = [memory for memory in declared if memory is not None]
-    return sum(known[1:], known[0]) if known else UNDECLARED
+        working += [(part, dataset) for part in (chain.operator, chain.solver)]
+        light = [(part, dataset) for part in (chain.likelihood, *chain.priors)]
+    declared = [part.ask("preimage_memory", dataset=dataset) for part, dataset in (*working, *light)]
+    total = UNDECLARED if None in declared[: len(working)] else Memory()
+    return sum((memory for memory in declared if memory is not None), total)
 
 
 def _data_bytes(dataset: xr.Dataset, fractions: Mapping[str, float]) -> float:
