@@ -17,7 +17,8 @@ class Case:
 
     Attributes
     ----------
-    name : as it is chosen and as the results call it; the function that solves it has `_` for `-`.
+    name : as it is chosen and as the results call it.
+    method : whose function solves it, with `_` for `-`; the same as the name where it is empty.
     problem : its data, one of `problems.PROBLEMS`.
     size : elements along each dim.
     iterations : of the method.
@@ -37,11 +38,12 @@ class Case:
     truth: str = "truth"
     repeats: int = 1
     up_to_phase: bool = False
+    method: str = ""
 
     @property
     def function(self) -> str:
         """The name of each implementation's function."""
-        return self.name.replace("-", "_")
+        return (self.method or self.name).replace("-", "_")
 
 
 Implementation = Callable[[Path, Case], Run]
@@ -49,7 +51,9 @@ Implementation = Callable[[Path, Case], Run]
 
 CASES = (
     Case("normal", "mri", 96, truth="normal_of_truth", repeats=20),
+    Case("normal-large", "mri-slab", 192, truth="normal_of_truth", repeats=4, method="normal"),
     Case("cg-sense", "mri", 96, iterations=20, weight=0.01),
+    Case("cg-sense-large", "mri-slab", 192, iterations=5, weight=0.01, method="cg-sense"),
     Case("l1-wavelet-fista", "mri", 96, iterations=50, weight=0.005),
     Case("tv-pdhg", "mri", 64, iterations=80, weight=0.002, balance=0.1),
     Case("tv-admm", "mri", 64, iterations=20, weight=0.002),

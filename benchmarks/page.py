@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from table import CREDIBLE, CREDIBLE_CASES, FASTER_CASES, TARGET, TIMES_FASTER, number, ratio, settings
+from table import COLUMNS, CREDIBLE, CREDIBLE_CASES, FASTER_CASES, TARGET, TIMES_FASTER, numbers, ratio, settings
 from volumes.cases import BY_NAME
 from volumes.plot import draw
 from volumes.row import HEADS, N_TEXTS, cells
@@ -87,8 +87,7 @@ def in_memory(record: Mapping[str, Any]) -> Iterator[str]:
     if not record:
         yield NOT_MEASURED
         return
-    heads = ("wall s", "CPU s", "peak MiB", "NRMSE", "CPU / limit", "peak / limit", "wall / preimage")
-    yield "\n".join(markdown(("case", "implementation", *heads), in_memory_rows(record["cases"]), 2))
+    yield "\n".join(markdown(("case", "implementation", *COLUMNS), in_memory_rows(record["cases"]), 2))
     of = {name: record["cases"].get(name, {}).get("implementations", {}) for name in CREDIBLE_CASES}
     credible = [ratio(rows, "sigpy", "limit", "cpu_s") for rows in of.values()]
     if None not in credible:
@@ -99,18 +98,8 @@ def in_memory_rows(cases: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for name, case in cases.items():
         rows = case["implementations"]
         what = f"{name}, {settings(case['size'], case['iterations'])}"
-        for i, (implementation, row) in enumerate(rows.items()):
-            yield (
-                "" if i else what,
-                implementation,
-                number(row["wall_s"], ".3f"),
-                number(row["cpu_s"], ".3f"),
-                number(row["peak_mib"], ".1f"),
-                number(row["nrmse"], ".2e" if name == "normal" else ".5f"),
-                number(ratio(rows, implementation, "limit", "cpu_s")),
-                number(ratio(rows, implementation, "limit", "peak_mib")),
-                number(ratio(rows, implementation, "preimage", "wall_s"), ".1f"),
-            )
+        for i, implementation in enumerate(rows):
+            yield ("" if i else what, implementation, *numbers(name, rows, implementation))
 
 
 def missed_in_memory(cases: Mapping[str, Any]) -> Iterator[str]:

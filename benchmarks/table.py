@@ -19,7 +19,8 @@ CREDIBLE = 3.0
 CREDIBLE_CASES = ("normal", "cg-sense")
 TIMES_FASTER = {"sigpy": 6.0, "bart": 6.0, "deepinv": 12.0}
 """How many times the platform's wall each peer should take at equal error, in the cases for which that is asked."""
-FASTER_CASES = ("normal", "cg-sense", "l1-wavelet-fista")
+FASTER_CASES = ("normal", "normal-large", "cg-sense", "cg-sense-large", "l1-wavelet-fista")
+COLUMNS = ("wall s", "CPU s", "peak MiB", "NRMSE", "CPU / limit", "peak / limit", "wall / preimage")
 WIDTH = 120
 """Of the output, whatever it is written to."""
 
@@ -30,28 +31,36 @@ def show(cases: Mapping[str, Mapping[str, Any]], title: str) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("case")
     table.add_column("implementation")
-    for column in ("wall s", "CPU s", "peak MiB", "NRMSE", "CPU/limit", "peak/limit", "wall/preimage"):
+    for column in COLUMNS:
         table.add_column(column, justify="right")
     results: dict[str, Rows] = {name: case["implementations"] for name, case in cases.items()}
     for case, rows in results.items():
-        for i, (name, row) in enumerate(rows.items()):
+        for i, name in enumerate(rows):
             label = (case, settings(**{name: cases[case][name] for name in ("size", "iterations")}))
             table.add_row(
                 label[i] if i < len(label) else "",
                 name,
-                number(row["wall_s"], ".3f"),
-                number(row["cpu_s"], ".3f"),
-                number(row["peak_mib"], ".1f"),
-                number(row["nrmse"], ".2e" if case == "normal" else ".5f"),
-                number(ratio(rows, name, "limit", "cpu_s")),
-                number(ratio(rows, name, "limit", "peak_mib")),
-                number(ratio(rows, name, "preimage", "wall_s")),
+                *numbers(case, rows, name),
             )
         table.add_section()
     console.print(table)
     console.print(credibility(results))
     console.print(verdict(results))
     console.print(advantage(results))
+
+
+def numbers(case: str, rows: Rows, name: str) -> tuple[str, ...]:
+    """What an implementation took in a case, under `COLUMNS`."""
+    row = rows[name]
+    return (
+        number(row["wall_s"], ".3f"),
+        number(row["cpu_s"], ".3f"),
+        number(row["peak_mib"], ".1f"),
+        number(row["nrmse"], ".2e" if case.startswith("normal") else ".5f"),
+        number(ratio(rows, name, "limit", "cpu_s")),
+        number(ratio(rows, name, "limit", "peak_mib")),
+        number(ratio(rows, name, "preimage", "wall_s")),
+    )
 
 
 def settings(size: int, iterations: int) -> str:

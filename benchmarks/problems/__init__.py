@@ -13,7 +13,8 @@ from problems import diffraction, mri, volume
 Arrays = Mapping[str, NDArray[np.generic]]
 
 PROBLEMS: Mapping[str, Callable[[int], Arrays]] = {
-    "mri": mri.make,
+    "mri": mri.cube,
+    "mri-slab": mri.slab,
     "volume": volume.make,
     "diffraction": diffraction.make,
 }

@@ -20,7 +20,7 @@ NOISE = 0.02
 def make(size: int) -> dict[str, NDArray]:
     """Generate the problem with `size` pixels along every dim."""
     generator = np.random.default_rng(0)
-    z, y = grid(size, 2)
+    z, y = grid(size, size)
     thickness = np.abs(phantom(np.zeros((1, 1)), z, y))
     truth = (1 - 0.4 * thickness) * np.exp(1.5j * thickness)
     modulation = octanary((N_PATTERNS, size, size), generator).astype(np.complex64)

@@ -23,13 +23,23 @@ NOISE = 0.01
 """Standard deviation of the noise, E|n|² = NOISE²; the image's largest magnitude is about 1."""
 
 
-def make(size: int) -> dict[str, NDArray]:
+def cube(size: int) -> dict[str, NDArray]:
     """Generate the problem with `size` voxels along every dim."""
+    return make(size, size, size)
+
+
+def slab(size: int) -> dict[str, NDArray]:
+    """Generate the problem with `size` voxels along x and z, and two thirds of that along y."""
+    return make(size, size, size * 2 // 3)
+
+
+def make(*lengths: int) -> dict[str, NDArray]:
+    """Generate the problem with so many voxels along x, z and y."""
     generator = np.random.default_rng(0)
-    x, z, y = grid(size, 3)
+    x, z, y = grid(*lengths)
     truth = phantom(x, z, y)
     sensitivities = coils(x, z, y).astype(np.complex64)
-    mask = variable_density(size, generator)
+    mask = variable_density(*lengths[1:], generator)
     kspace = np.empty(sensitivities.shape, np.complex64)
     hybrid = np.empty_like(kspace)
     normal = np.zeros_like(truth)
@@ -62,14 +72,14 @@ def coils(x: NDArray, z: NDArray, y: NDArray) -> Complex:
     return stacked / np.sqrt((np.abs(stacked) ** 2).sum(0))
 
 
-def variable_density(size: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+def variable_density(n_z: int, n_y: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Exactly 1 / ACCELERATION of the phase encodes: a full centre of a quarter of the lengths, then thinning out."""
-    k = (np.arange(size) - size // 2) / (size / 2)
-    density = 1 / (0.05 + k[:, None] ** 2 + k**2)
-    centre = slice(size // 2 - size // 8, size // 2 - size // 8 + size // 4)
+    kz, ky = grid(n_z, n_y)
+    density = 1 / (0.05 + kz**2 + ky**2)
+    centre = tuple(slice(n // 2 - n // 8, n // 2 - n // 8 + n // 4) for n in density.shape)
     order = generator.exponential(size=density.shape) / density  # the smallest: drawn without replacement
-    order[centre, centre] = 0
-    chosen = np.argsort(order, axis=None)[: size * size // ACCELERATION]
-    mask = np.zeros(size * size, dtype=bool)
+    order[centre] = 0
+    chosen = np.argsort(order, axis=None)[: n_z * n_y // ACCELERATION]
+    mask = np.zeros(n_z * n_y, dtype=bool)
     mask[chosen] = True
-    return mask.reshape(size, size)
+    return mask.reshape(n_z, n_y)

@@ -21,9 +21,9 @@ ELLIPSOIDS = (
 )
 
 
-def grid(size: int, n_dims: int) -> list[NDArray]:
-    """Positions from −1 to below 1 along each dim, 0 at index n // 2."""
-    return np.meshgrid(*[(np.arange(size) - size // 2) / (size / 2)] * n_dims, indexing="ij", sparse=True)
+def grid(*lengths: int) -> list[NDArray]:
+    """Positions from −1 to below 1 along dims of these lengths, 0 at index n // 2."""
+    return np.meshgrid(*[(np.arange(n) - n // 2) / (n / 2) for n in lengths], indexing="ij", sparse=True)
 
 
 def phantom(x: NDArray, z: NDArray, y: NDArray) -> Complex:

@@ -17,6 +17,6 @@ NOISE = 0.1
 
 def make(size: int) -> dict[str, NDArray]:
     """Generate the problem with `size` voxels along every dim."""
-    truth = np.abs(phantom(*grid(size, 3)))
+    truth = np.abs(phantom(*grid(size, size, size)))
     noise = np.random.default_rng(0).standard_normal(truth.shape)
     return {"noisy": (truth + NOISE * noise).astype(np.float32), "truth": truth}

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SIZE = 24
-CASES = ["normal", "cg-sense", "l1-wavelet-fista", "tv-pdhg", "tv-admm", "tv-denoise", "phase-retrieval"]
+MRI = ["normal", "normal-large", "cg-sense", "cg-sense-large", "l1-wavelet-fista", "tv-pdhg", "tv-admm"]
+CASES = [*MRI, "tv-denoise", "phase-retrieval"]
 PEERS = {
-    "sigpy": ["normal", "cg-sense", "l1-wavelet-fista", "tv-pdhg", "tv-admm", "tv-denoise", "phase-retrieval"],
-    "deepinv": ["normal", "cg-sense", "tv-pdhg", "tv-denoise", "phase-retrieval"],
-    "bart": ["cg-sense", "l1-wavelet-fista", "tv-admm"],
+    "sigpy": CASES,
+    "deepinv": [*MRI[:4], "tv-pdhg", "tv-denoise", "phase-retrieval"],
+    "bart": ["cg-sense-large", "cg-sense", "l1-wavelet-fista", "tv-admm"],
 }
 """Those that solve the same problem; deepinv's wavelet prior shrinks other things."""
-
-
-@pytest.fixture(scope="module")
-def benchmarks():
-    """A function that imports a module of the benchmarks."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in set(sys.modules) - before:
-        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

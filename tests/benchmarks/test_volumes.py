@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -13,20 +12,7 @@ import pytest
 
 import preimage
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-RUN = BENCHMARKS / "volumes" / "run.py"
-
-
-@pytest.fixture(scope="module")
-def benchmarks():
-    """A function that imports a module of the benchmarks."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module
-    sys.path.remove(str(BENCHMARKS))
-    for name in set(sys.modules) - before:
-        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+RUN = Path(__file__).parents[2] / "benchmarks" / "volumes" / "run.py"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,23 +5,12 @@ import json
 import numpy as np
 import pytest
 from support.bitwise import computed, values
+from support.crashing import CrashAfter
 
 from preimage.errors import RunError
 from preimage.volumes import stores
 from preimage.volumes.progress import Progress
 from preimage.volumes.tasks.block import digest
-
-
-class CrashAfter(Progress):
-    """Ends the run when so many blocks are done."""
-
-    def __init__(self, n):
-        self.n = n
-
-    def finished_block(self, record, facts):
-        self.n -= 1
-        if not self.n:
-            raise RuntimeError("crash")
 
 
 def truncate(path):

@@ -14,6 +14,7 @@ import pytest
 import torch
 import xarray as xr
 from support import toy_chain
+from support.crashing import CrashAfter
 
 from preimage.errors import DataError, RequestError, RunError
 from preimage.randomness import Draw
@@ -205,23 +206,11 @@ def test_a_finished_run_is_not_computed_again(make_run):
     assert [p.stat().st_mtime_ns for p in sorted(run.beside.folder.rglob("*.json"))] == times
 
 
-class KillAfter(Progress):
-    """Raises when so many blocks are done, as a crash between blocks would."""
-
-    def __init__(self, n):
-        self.n = n
-
-    def finished_block(self, record, facts):
-        self.n -= 1
-        if not self.n:
-            raise RuntimeError("crash")
-
-
 def test_resume_computes_only_what_is_missing(make_run):
     whole = make_run("whole.zarr", compute=BLOCKS, gain=True)
     whole.execute()
     with pytest.raises(RuntimeError, match="crash"):
-        make_run(compute=BLOCKS, gain=True, progress=KillAfter(3)).execute()
+        make_run(compute=BLOCKS, gain=True, progress=CrashAfter(3)).execute()
     run = make_run(compute=BLOCKS, gain=True)
     done = {p: p.stat().st_mtime_ns for p in run.beside.folder.rglob("[0-9]*.json")}
     assert len(done) == 3  # the transform, and two of three blocks
@@ -466,7 +455,7 @@ def test_without_its_markers_an_unfinished_run_begins_anew(make_run):
     whole = make_run("whole.zarr", compute=BLOCKS)
     whole.execute()
     with pytest.raises(RuntimeError, match="crash"):
-        make_run(compute=BLOCKS, progress=KillAfter(2)).execute()
+        make_run(compute=BLOCKS, progress=CrashAfter(2)).execute()
     run = make_run(compute=BLOCKS)
     run.beside.clear()
     run.execute()
