@@ -66,7 +66,7 @@ class CartesianSense(LinearOperator):
         if torch.is_grad_enabled():
             return self._without_coil((self.sampling.adjoint(y) * self.sensitivities.conj()).sum(self._coil, True))
         shape = self._shape(y)
-        x = self._zeros(shape, y)
+        x = self._empty(shape, y).zero_()
         for slab in self.sampling.slabs_of_transform(shape, y):
             images = self.sampling.adjoint(cut(y, slab), slab) * cut(self.sensitivities, slab).conj()
             cut(x, slab).add_(images.sum(self._coil, keepdim=True))
@@ -77,9 +77,9 @@ class CartesianSense(LinearOperator):
         if torch.is_grad_enabled():
             images = self.sampling.normal(self.sensitivities * x) * self.sensitivities.conj()
             return self._without_coil(images.sum(self._coil, True))
-        out = self._zeros(self._shape(x), x)
+        out = self._empty(self._shape(x), x)
         for region, part in self._normal_by_region(x):
-            cut(out, region).add_(part)
+            cut(out, region).copy_(part)
         return self._without_coil(out)
 
     def _add_normal(self, y: Tensor, x: Tensor, alpha: Factor) -> Tensor:
@@ -122,11 +122,11 @@ class CartesianSense(LinearOperator):
         """Shape of all coils: batch dims may be those of x or of the sensitivities."""
         return torch.broadcast_shapes(x.shape, self.sensitivities.shape)  # type: ignore[no-untyped-call, no-any-return]
 
-    def _zeros(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """An empty image for the sum over the coils of a tensor of this shape."""
+    def _empty(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """An image for the sum over the coils of a tensor of this shape."""
         one_coil = list(shape)
         one_coil[self._coil] = 1
-        return like.new_zeros(one_coil)
+        return like.new_empty(one_coil)
 
     def _bound(self) -> Norm:
         """‖A‖² ≤ max Σ |S|² over the voxels, with equality where all of k-space is sampled."""

@@ -96,9 +96,9 @@ class KspaceSampling(Movable):
         """
         if not self._undersampled:
             return (images * cut(self._mask, slab)).conj_physical_()
-        kspace = fft.fftn(images, dim=self._undersampled)
-        torch.view_as_real(kspace).mul_(cut(self._conjugating_mask, (*slab, slice(None))))
-        return fft.fftn(kspace, dim=self._undersampled, norm="forward")  # type: ignore[no-any-return]
+        images = fft.fftn(images, dim=self._undersampled)  # by one name: the images themselves are let go
+        torch.view_as_real(images).mul_(cut(self._conjugating_mask, (*slab, slice(None))))
+        return fft.fftn(images, dim=self._undersampled, norm="forward")  # type: ignore[no-any-return]
 
     def solve_normal(self, images: Tensor, damping: float | Tensor) -> Tensor:
         """(Fᴴ M F + damping)⁻¹ x."""

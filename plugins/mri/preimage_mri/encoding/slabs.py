@@ -39,7 +39,7 @@ def _cut(index: list[slice], shape: Sequence[int], axes: Sequence[int], nbytes: 
         return
     axis, *rest = axes
     n = shape[axis]
-    length = max(1, limit * n // nbytes)
+    length = max(1, round(limit * n / nbytes))
     for start in range(0, n, length):
         index[axis] = slice(start, start + length)
         yield from _cut(index, shape, rest, nbytes * length // n, limit)

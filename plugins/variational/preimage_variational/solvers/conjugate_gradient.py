@@ -89,15 +89,13 @@ class ConjugateGradient(Solver):
         assert isinstance(state, CgState)
         operator, space = _parts(problem)
         direction, norm2 = state.direction, _unless_solved(state)
-        curved = operator.normal(direction)
-        curvature = space.inner(direction, curved).real
         if self.damping:
-            curvature = curvature + self.damping * space.squared_norm(direction)
-        length = safe_divide(norm2, curvature)
+            curved = operator.add_normal(self.damping * direction, direction, 1.0)
+        else:
+            curved = operator.normal(direction)
+        length = safe_divide(norm2, space.inner(direction, curved).real)
         x = owned_add(state.x, direction, length)
         residual = owned_add(state.residual, curved, -length)
-        if self.damping:
-            residual = owned_add(residual, direction, -length * self.damping)
         new_norm2 = space.squared_norm(residual)
         return CgState(
             x=x,
