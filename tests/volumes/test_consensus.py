@@ -14,6 +14,7 @@ import safetensors
 import torch
 import xarray as xr
 from support.bitwise import assert_bitwise_equal
+from support.dask_processes import Scheduler
 from support.drivers import ENVIRONMENT, PATIENCE
 from support.toy_chain import ToyPart
 
@@ -342,6 +343,32 @@ def test_processes_find_the_same_bit_for_bit(folder, tmp_path, undisturbed):
     path = run_file(tmp_path / "a.json", folder / "complex.zarr", **FEW, compute={"workers": 2})
     preimage.run(path)
     assert_bitwise_equal(path.with_suffix(".zarr"), undisturbed)
+
+
+class KillBetweenRounds(Progress):
+    """Kills a worker of dask when all blocks have done a round."""
+
+    def __init__(self, scheduler, number):
+        self.scheduler, self.number = scheduler, number
+
+    def working(self, label, done, total):
+        if label == "rounds" and done == self.number:
+            self.scheduler.kill_worker(0)
+            self.number = None
+
+
+def test_workers_of_dask_find_the_same_bit_for_bit_also_when_one_is_killed(folder, tmp_path, undisturbed):
+    with Scheduler(tmp_path) as scheduler:
+        scheduler.add_workers(2)
+        compute = {"scheduler": scheduler.address}
+        path = run_file(tmp_path / "a.json", folder / "complex.zarr", **FEW, compute=compute)
+        preimage.run(path)
+        assert_bitwise_equal(path.with_suffix(".zarr"), undisturbed)
+        path = run_file(tmp_path / "b.json", folder / "complex.zarr", **FEW, compute=compute)
+        told = KillBetweenRounds(scheduler, 2)
+        planned(path, told).execute()
+        assert told.number is None
+        assert_bitwise_equal(path.with_suffix(".zarr"), undisturbed)
 
 
 DYING = """
