@@ -85,7 +85,7 @@ class Alternate(Movable, Solver):
         )
 
     def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
-        """Every unknown has a turn, and every prior is of one of them."""
+        """Every unknown has a turn, every prior is of one of them, and no solver has more of them than it takes."""
         turns = ", ".join(self.solvers)
         if set(unknowns) != set(self.solvers):
             raise RequestError(f"alternate takes turns between {turns}: {told(unknowns)}")
@@ -93,7 +93,10 @@ class Alternate(Movable, Solver):
             if name is None:
                 raise RequestError(f'prior {number} is on all unknowns: with alternate say on = "...", one of {turns}')
         for name, solver in self.solvers.items():
-            solver.check_unknowns((), (None,) * list(on).count(name))
+            own = (None,) * list(on).count(name)
+            if lacks := unmet(Needs(operator=(), priors=solver.needs.priors), None, own, None):
+                raise CapabilityError(_cannot(solver, name, lacks))
+            solver.check_unknowns((), own)
 
     def start(self, problem: Problem, x0: Any = None) -> State:
         """From x0 or the operator's initial estimate.
@@ -108,7 +111,7 @@ class Alternate(Movable, Solver):
         for name, solver in self.solvers.items():
             turn = self._turn(problem, name, state.x)
             if lacks := unmet(solver.needs, turn.operator, turn.priors, turn.likelihood):
-                raise CapabilityError(f"alternate: {type(solver).__name__} cannot solve for {name}: {'; '.join(lacks)}")
+                raise CapabilityError(_cannot(solver, name, lacks))
         return state
 
     def step(self, problem: Problem, state: State) -> State:
@@ -139,6 +142,10 @@ class Alternate(Movable, Solver):
             scalars={},
             seed=derive_seed(problem.seed, name, iteration),
         )
+
+
+def _cannot(solver: Solver, name: str, lacks: Sequence[str]) -> str:
+    return f"alternate: {type(solver).__name__} cannot solve for {name}: {'; '.join(lacks)}"
 
 
 @hookimpl
