@@ -89,7 +89,7 @@ def test_failures_are_counted_over_attempts_and_stops_are_none(path):
     with pytest.raises(KeyboardInterrupt), Heartbeat(path):
         raise KeyboardInterrupt
     found = Lease.read(path)
-    assert (found.state, found.failures) == ("stopped", 2)
+    assert (found.state, found.failures, found.error) == ("stopped", 2, "the disk is full")
     with pytest.raises(ZeroDivisionError), Heartbeat(path):
         raise ZeroDivisionError
     found = Lease.read(path)

@@ -70,10 +70,11 @@ class Lease:
     error: str = ""
 
     @classmethod
-    def of_this_process(cls, failures: int = 0) -> Lease:
-        """That of a process which begins."""
+    def of_this_process(cls, before: Lease | None = None) -> Lease:
+        """That of a process which begins, and goes on counting the failures of the one before it."""
         pid = os.getpid()
-        return cls(platform.node(), _place(), pid, _born(pid), failures=failures)
+        begun = cls(platform.node(), _place(), pid, _born(pid))
+        return replace(begun, failures=before.failures, error=before.error) if before else begun
 
     @classmethod
     def read(cls, path: Path) -> Lease | None:
@@ -144,7 +145,7 @@ class Heartbeat(Progress):
                 "wait for it, stop it, or choose another output.path; preimage status tells how far it is"
             ) from None
         self._peak = 0
-        self._lease = Lease.of_this_process(before.failures if before else 0)
+        self._lease = Lease.of_this_process(before)
         self._began = self._last = self._clock()
         self._already = self._beats = 0
         self._news = threading.Event()
