@@ -18,7 +18,7 @@ class Settings(preimage.Settings):
 
 
 class Adjoint(Solver):
-    """x = Aᴴy, in one step."""
+    """x = Aᴴy, in one step; magnitudes are taken at the phase 0."""
 
     needs = Needs(operator=(LinearOperator,))
     stop = Stop(1)
@@ -26,8 +26,7 @@ class Adjoint(Solver):
 
     def step(self, problem: Problem, state: State) -> State:
         """Apply Aᴴ."""
-        assert isinstance(problem.operator, LinearOperator)
-        return State(x=problem.operator.adjoint(problem.y), iteration=state.iteration + 1)
+        return State(x=problem.backprojection(), iteration=state.iteration + 1)
 
 
 @hookimpl

@@ -8,6 +8,7 @@ import xarray as xr
 
 import preimage
 from preimage import Memory, hookimpl
+from preimage.likelihoods import Gaussian
 from preimage.offers import offers
 from preimage.operators import LinearOperator, PseudoInvertible
 from preimage.problem import Problem
@@ -25,7 +26,7 @@ class MinimumNorm(Solver):
     started at zero, converges to the same x.
     """
 
-    needs = Needs(operator=(LinearOperator, PseudoInvertible))
+    needs = Needs(operator=(LinearOperator, PseudoInvertible), likelihood=(Gaussian,))
     stop = Stop(1)
     one_pass = True
 

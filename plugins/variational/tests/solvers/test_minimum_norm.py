@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,3 +35,12 @@ def test_an_operator_without_a_pseudo_inverse_is_refused():
     space = Space(("x",), (3,))
     with pytest.raises(CapabilityError, match=r"the operator \(LinearOperator\) is no PseudoInvertible"):
         solve(MinimumNorm(), Problem(space.zeros(), LinearOperator(space, space)))
+
+
+def test_where_least_squares_are_not_the_likeliest_it_is_refused():
+    class Counts:
+        """Another noise."""
+
+    problem = next(iter(problems()))
+    with pytest.raises(CapabilityError, match=r"the likelihood \(Counts\) is no Gaussian"):
+        solve(MinimumNorm(), replace(problem, likelihood=Counts()))
