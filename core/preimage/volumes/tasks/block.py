@@ -40,9 +40,8 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     history = History(worker.solver, worker.history)
     path, every = worker.beside.state(stage, block), worker.compute.checkpoint
     watch = Checkpoints(path, worker.run, history, every, worker.interrupted)
-    state, said = watch.resume(worker.solver.start(problem))
-    resumed_from = state.iteration if state is not None else None
-    state = solve(worker.solver, problem, observers=(history, watch), state=state)
+    # By no name: what a state holds is let go as soon as a step has made the next.
+    state = solve(worker.solver, problem, observers=(history, watch), state=watch.resume(problem))
     if watch.stopped:
         watch.save(state)
         raise KeyboardInterrupt
@@ -51,8 +50,8 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     return {
         **_store_results(worker, block, region, solved, state, history),
         "iterations": state.iteration,
-        "resumed_from": resumed_from,
-        "said": [said] if said else [],
+        "resumed_from": watch.resumed_from,
+        "said": watch.said,
         "ambiguity": sorted(problem.ambiguity),
         **fits,
     }

@@ -66,6 +66,12 @@ class Checkpoints:
     ----------
     path : where the state is saved, with the history so far.
     run : the run that it is of. A worker that outlives its driver may save when another run has the folder.
+
+    Attributes
+    ----------
+    stopped : whether it has ended the loop.
+    resumed_from : the iteration from which the block went on; None where it began anew.
+    said : why a state that was there was dropped.
     """
 
     def __init__(self, path: Path, run: str, history: History, every: float, interrupted: Callable[[], bool]) -> None:
@@ -76,6 +82,8 @@ class Checkpoints:
         self.interrupted = interrupted
         self.saved = time.monotonic()
         self.stopped = False
+        self.resumed_from: int | None = None
+        self.said: list[str] = []
 
     def __call__(self, problem: Problem, state: State) -> bool | None:
         """Save if it is time; False stops the loop."""
@@ -91,22 +99,23 @@ class Checkpoints:
         save_state(state, self.path, {"run": self.run, "history": self.history.rows})
         self.saved = time.monotonic()
 
-    def resume(self, template: State) -> tuple[State | None, str]:
-        """The state that an earlier attempt saved, with its history; one that is not to be trusted is dropped.
-
-        Returns
-        -------
-        state, said : None where the block begins anew; why, if there was a state.
-        """
+    def resume(self, problem: Problem) -> State:
+        """The state that an earlier attempt saved, with its history; the solver's first where none is to be trusted."""
+        with torch.no_grad():
+            start = self.history.solver.start(problem)
         if not self.path.exists():
-            return None, ""
+            return start
         try:
-            state, notes = load_noted(template, self.path)
+            state, notes = load_noted(start, self.path)
         except RequestError as error:
-            self.path.unlink()
-            return None, f"a block begins anew: {error}"
+            return self._dropped(start, f"{error}")
         if notes.get("run") != self.run:
-            self.path.unlink()
-            return None, f"a block begins anew: {self.path} is of another run"
+            return self._dropped(start, f"{self.path} is of another run")
         self.history.rows = {int(iteration): row for iteration, row in notes["history"].items()}
-        return state, ""
+        self.resumed_from = state.iteration
+        return state
+
+    def _dropped(self, start: State, reason: str) -> State:
+        self.path.unlink()
+        self.said = [f"a block begins anew: {reason}"]
+        return start

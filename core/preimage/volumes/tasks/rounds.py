@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from preimage.errors import RequestError, RunError
-from preimage.solving import load_noted, load_part, save_state
+from preimage.solving import State, load_noted, load_part, save_state
 from preimage.solving.exchange import ExchangeState, Exchanging
 from preimage.solving.state import hollow
 from preimage.volumes.tasks.observing import History
@@ -37,14 +37,14 @@ def do_round(worker: Worker, stage: int, block: int, number: int) -> Facts:
     shared = shared_block(worker, stage, worker.plan.stages[stage].region(block))
     if path.exists():
         try:
-            done = load_noted(hollow(worker.solver.start(shared.share)), path)[1]
+            done = load_noted(hollow(_started(worker, shared)), path)[1]
         except RequestError:  # it is damaged
             done = {}
         if done.get("run") == worker.run:
             return dict(done["facts"])
     facts, seconds = {"moved2": 0.0, "size2": 0.0}, 0.0
     if number == 0:
-        state = worker.solver.start(shared.share)
+        state = _started(worker, shared)
     else:
         state, seconds = found_in_round(worker, stage, block, number - 1, shared, history)
         own = shared.at(shared.region)
@@ -68,7 +68,7 @@ def found_in_round(
     ------
     RunError : what it found is lost.
     """
-    template = hollow(worker.solver.start(shared.share))
+    template = hollow(_started(worker, shared))
     try:
         state, notes = load_noted(template, worker.beside.round(stage, number, block))
     except RequestError as error:
@@ -76,6 +76,11 @@ def found_in_round(
     assert isinstance(state, ExchangeState)
     history.rows = {int(iteration): row for iteration, row in notes["history"].items()}
     return state, float(notes["seconds"])
+
+
+def _started(worker: Worker, shared: SharedBlock) -> State:
+    with torch.no_grad():
+        return worker.solver.start(shared.share)
 
 
 def _met(
