@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="case", help=f"some of {', '.join(names)} (default: all)")
     parser.add_argument("--implementations", nargs="+", choices=list(IMPLEMENTATIONS), default=list(IMPLEMENTATIONS))
     parser.add_argument("--size", type=int, help="elements along each dim, a multiple of 8 (default: each case's own)")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each that is no peer (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each that is no peer (default: 5)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each process (default: all cores)")
     parser.add_argument("--output", type=Path, default=HERE / "results.json")
     options = parser.parse_args(arguments)
