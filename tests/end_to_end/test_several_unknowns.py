@@ -181,6 +181,10 @@ WRONG_NAMES = [
         {'use = "fista", max_iter = 4': 'use = "gradient-descent", step = { image = 1.0 }'},
         "run.toml:21: solver: gradient-descent has steps for image: there is one unknown, without a name",
     ),
+    (
+        {'use = "fista", max_iter = 4': 'use = "conjugate-gradient"'},
+        "run.toml:21: solver: alternate: ConjugateGradient cannot solve for image: it takes no prior, there is 1",
+    ),
 ]
 
 

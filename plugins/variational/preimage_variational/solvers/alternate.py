@@ -94,7 +94,8 @@ class Alternate(Movable, Solver):
                 raise RequestError(f'prior {number} is on all unknowns: with alternate say on = "...", one of {turns}')
         for name, solver in self.solvers.items():
             own = (None,) * list(on).count(name)
-            if lacks := unmet(Needs(operator=(), priors=solver.needs.priors), None, own, None):
+            lacks = unmet(Needs(operator=(), priors=solver.needs.priors), None, own, None)
+            if lacks and set(on) <= set(self.solvers):  # a name that is not there is told of by itself
                 raise CapabilityError(_cannot(solver, name, lacks))
             solver.check_unknowns((), own)
 
