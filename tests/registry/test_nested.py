@@ -101,6 +101,35 @@ def test_all_mistakes_are_told_with_their_own_lines(turns, tmp_path):
     assert "solver.turns.kernel.last: a section is expected" in lines[2]
 
 
+def test_a_list_is_not_too_short_for_what_is_wrong_inside(base, tmp_path):
+    longer = TURNS.replace('dict[str, Annotated[Part, Nested("solver")]]', "Annotated[tuple[Turn, ...], Len(1)]")
+    turn = """
+    from annotated_types import Len
+
+    class Turn(Base):
+        solver: Annotated[Part, Nested("solver")]
+
+    class Settings"""
+    base.install(
+        {"lab_turns": longer.replace("\n    class Settings", turn, 1)}, {"preimage.solvers": {"turns": "lab_turns"}}
+    )
+    good = '[solver]\nuse = "turns"\n[[solver.turns]]\nsolver = { use = "fista", max_iter = 7 }\n'
+    assert read(base, tmp_path, good)
+
+    def lines(solver):
+        with pytest.raises(Mistakes) as told:
+            read(base, tmp_path, solver)
+        return str(told.value).replace(f"{tmp_path}/", "").splitlines()
+
+    assert lines(good.replace("max_iter", "max_itr")) == [
+        "scan.toml:12: solver.turns.1.solver.max_itr: fista has no such setting (did you mean 'max_iter'?)"
+    ]
+    assert lines(good.replace("fista", "fist")) == [
+        "scan.toml:12: solver.turns.1.solver.use: there is no solver 'fist' (did you mean 'fista'?)"
+    ]
+    assert len(lines('[solver]\nuse = "turns"\nturns = []\n')) == 1
+
+
 def test_settings_made_by_hand_take_parts_alone(turns, tmp_path):
     settings = type(solver_of(read(turns, tmp_path, GOOD), turns).settings)
     with pytest.raises(ValueError, match="a part of the kind solver is expected, not {'use': 'fista'}"):

@@ -33,7 +33,11 @@ def validation_mistakes(
     at : where the values stand in the document.
     """
     messages: dict[Key, list[str]] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    inside = {detail["loc"][:n] for detail in details for n in range(len(detail["loc"]))}
+    for detail in details:
+        if detail["loc"] in inside:  # pydantic counts sound elements alone, and finds too few where one is wrong
+            continue
         key = _key(detail["loc"], values, detail["type"])
         told = detail["ctx"][INSIDE] if detail["type"] == INSIDE else [Mistake((), _message(detail, key, model, owner))]
         for inner, message in told:
