@@ -18,7 +18,7 @@ from preimage.volumes.devices import choose_device
 from preimage.volumes.engines import Engine, choose_engine
 from preimage.volumes.lease import Heartbeat
 from preimage.volumes.markers import Beside
-from preimage.volumes.memory import share_one_heap
+from preimage.volumes.memory import keep_heap, release_heap
 from preimage.volumes.planning.axes import split_dims
 from preimage.volumes.planning.layouts import check_write_units
 from preimage.volumes.planning.memory_model import Model
@@ -58,7 +58,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Resolve and plan, from headers alone."""
-        share_one_heap()
+        keep_heap()
         self.compute = ComputeSettings.model_validate(self.recipe["compute"])
         self.output = OutputSettings.model_validate(self.recipe["output"])
         if not self.compute.on_a_cluster:
@@ -102,6 +102,7 @@ class Run:
                 self.progress.working("report", 0, 1)
                 ensure_report(self.output.path, self.resolved.source)
         self.progress.finished(record)
+        release_heap()
         return record
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 HEAPS = {"MALLOC_ARENA_MAX": "1"}
-"""See `preimage.volumes.memory.share_one_heap`."""
+"""See `preimage.volumes.memory.keep_heap`; before the first thread, only the environment tells."""
 TRIMMING = "MALLOC_TRIM_THRESHOLD_"
 
 

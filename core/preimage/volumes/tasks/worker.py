@@ -27,7 +27,7 @@ from preimage.solving import Solver
 from preimage.space import AnySpace
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
-from preimage.volumes.memory import peak
+from preimage.volumes.memory import keep_heap, peak
 from preimage.volumes.planning.plan import Plan, Region, slices
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.tasks.block import solve_block, store_block
@@ -70,6 +70,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         """Make the solver, once."""
+        keep_heap()
         self.beside = Beside(self.output)
         self.solver: Solver = self.resolved.chain.make_solver()
         self._fitted: dict[int, xr.Dataset] = {}
