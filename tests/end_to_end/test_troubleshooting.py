@@ -123,6 +123,11 @@ def run_twice(shell):
     return shell("run", "scan.toml", "--set", "solver.max_iter=6", code=2)
 
 
+def diverging(shell):
+    solver = "solver={use='gradient-descent', rule='fixed', step=5.0, max_iter=200}"
+    return shell("run", "scan.toml", "--set", solver, "--set", "prior=[]", code=1)
+
+
 def full(shell):
     def refuse(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device", str(shell.folder / "out.zarr"))
@@ -201,6 +206,7 @@ TROUBLES = {
     "The output holds another run": run_twice,
     "The output is a dataset": setting("output.path=data.zarr"),
     "The disk is full": full,
+    "A solver diverges": diverging,
     "A run seems to hang": killed,
     "A run is not finished": unfinished,
     "Runs cannot be compared": other_data,

@@ -1,6 +1,7 @@
 """Every run writes one file that a browser shows without anything else, whatever its data and names are."""
 
 import logging
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import preimage.report.page
 from preimage.data import variable
 from preimage.operators import LinearOperator
 from preimage.report import report_path
+from preimage.report.page import _ends
 from preimage.report.tables import summary_table
 from preimage.space import Blocks, ProductSpace, Space
 from preimage.volumes.stores import open_dataset
@@ -77,6 +79,13 @@ def test_a_run_of_one_iteration_has_numbers_and_no_curve(make_run):
     _, page = execute(make_run(solver={"max_iter": 1}, compute=BLOCKS))
     assert not [image for image in page.of("img") if "svg" in image["src"]]
     assert "objective" in page.text_of("th")
+
+
+def test_a_quantity_that_is_not_known_at_an_end_is_left_blank():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _ends(np.array([[3.0, np.nan], [1.0, np.nan]])) == ("2", "", "", "")
+        assert _ends(np.array([[np.nan, np.inf], [1.0, 4.0]])) == ("1", "inf", "4", "inf")
 
 
 def test_another_run_is_not_mixed_up_with_this_one(make_run):

@@ -142,12 +142,13 @@ class DescentState(State):
 
 
 class Descent(Solver):
-    """Gradient descent, with noise or a pause in each step where a test wants it; with priors their prox."""
+    """Gradient descent, with noise, a pause or other lengths of steps where a test wants it; with priors their prox."""
 
     needs = Needs(operator=(LinearOperator,), priors=range(2))
 
-    def __init__(self, max_iter=30, noise=0.0, pause=0.0):
+    def __init__(self, max_iter=30, noise=0.0, pause=0.0, length=1.0):
         self.stop = Stop(max_iter)
+        self.length = length
         self.noise = noise
         self.pause = pause
 
@@ -156,7 +157,7 @@ class Descent(Solver):
 
     def step(self, problem, state):
         time.sleep(self.pause)
-        size = 1 / lipschitz(problem)
+        size = self.length / lipschitz(problem)
         drawn, seed = state.seed.normal(problem.domain, problem.batch, problem.device)
         x = state.x - size * problem.data_gradient(state.x) + self.noise * drawn
         for prior in problem.priors:

@@ -325,6 +325,14 @@ def test_a_tolerance_ends_the_rounds(folder, tmp_path, agreed):
     assert moved < 5e-3
 
 
+def test_rounds_that_diverge_fail_before_they_are_kept(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("preimage.volumes.tasks.rounds._energy", lambda x: float("nan"))
+    run = planned(run_file(tmp_path / "a.json", folder / "real.zarr", rounds=60))
+    with pytest.raises(RunError, match="^consensus diverges: at iteration 1 of 60"):
+        run.execute()
+    assert run.beside.rounds(0) == [0]
+
+
 # --- interrupted runs -------------------------------------------------------------------------------------------------
 
 FEW = {"rounds": 4, "inner": {**PDHG, "max_iter": 5}, "blocks": COLUMNS}

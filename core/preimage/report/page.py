@@ -146,9 +146,9 @@ def _count(n: int, what: str) -> str:
 
 
 def _ends(curves: Any) -> tuple[str, ...]:
-    first, last = curves[:, 0], curves[:, -1]
-    ends = np.nanmedian(first), np.nanmedian(last), np.nanmin(last), np.nanmax(last)
-    return tuple(f"{value:.4g}" for value in ends)
+    first, last = (end[~np.isnan(end)] for end in (curves[:, 0], curves[:, -1]))
+    ends = (np.median, first), (np.median, last), (np.min, last), (np.max, last)
+    return tuple(f"{of(known):.4g}" if known.size else "" for of, known in ends)
 
 
 def _plan(plan: Plan) -> list[Markup]:

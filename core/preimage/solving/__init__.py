@@ -1,6 +1,6 @@
 """Solvers: the contract, the state of an iteration, the loop, and saving a state."""
 
-from preimage.solving.loop import Observer, solve
+from preimage.solving.loop import Observer, check_finite, diverged, solve
 from preimage.solving.needs import Needs, unmet
 from preimage.solving.rules import lipschitz
 from preimage.solving.saving import load_noted, load_part, load_state, save_state
@@ -13,6 +13,8 @@ __all__ = [
     "Solver",
     "State",
     "Stop",
+    "check_finite",
+    "diverged",
     "initial_estimate",
     "lipschitz",
     "load_noted",

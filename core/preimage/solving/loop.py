@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preimage.errors import CapabilityError
+from preimage.errors import CapabilityError, RunError
 from preimage.problem import Problem
 from preimage.solving.needs import unmet
 from preimage.solving.solver import Solver, Stop
 from preimage.solving.state import State, map_tensors
+from preimage.space import leaves
 
 Observer = Callable[[Problem, State], bool | None]
 """Called after every step; returning False stops. It may read the state, and keeps none of its tensors."""
@@ -28,6 +29,8 @@ def solve(
     x0: Any = None,
 ) -> State:
     """Iterate until `stop`, without recording gradients; to train through steps, call `solver.step` yourself.
+
+    Whether the values stay finite is not looked at, since that would wait for the device: see `check_finite`.
 
     Parameters
     ----------
@@ -53,6 +56,25 @@ def solve(
             if any([observer(problem, state) is False for observer in observers]):  # noqa: C419 - all see it
                 break
     return state
+
+
+def diverged(name: str, state: State, stop: Stop) -> RunError:
+    """What to say of a solver of this name whose values are not finite any more."""
+    return RunError(
+        f"{name} diverges: at iteration {state.iteration} of {stop.max_iter} values are not finite any more. "
+        "Take a smaller step or another rule for it, or more regularisation"
+    )
+
+
+def check_finite(name: str, state: State, stop: Stop) -> None:
+    """Refuse an estimate with values that are not finite; this reads all of it, and waits for the device.
+
+    Raises
+    ------
+    RunError : names the solver by this name, and the iteration.
+    """
+    if not all(bool(part.isfinite().all()) for part in leaves(state.x)):
+        raise diverged(name, state, stop)
 
 
 def _arrived(state: State) -> bool:

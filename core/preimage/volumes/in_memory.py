@@ -14,7 +14,7 @@ from preimage.data import Preparation, check_requirements, located, variable
 from preimage.parts import Part
 from preimage.run_settings import ComputeSettings
 from preimage.settings import Settings
-from preimage.solving import solve
+from preimage.solving import check_finite, solve
 from preimage.space import Blocks
 from preimage.volumes.devices import choose_device
 from preimage.volumes.planning.layouts import estimate_spaces
@@ -100,11 +100,13 @@ def solve_in_memory(chain: Chain, compute: ComputeSettings) -> xr.DataArray | xr
             numbers = {name: scalar.partial(bare) for name, scalar in wanted.items()}
     seed = block_seed(chain.seed, resolved.domain, {})
     problem = chain.make_problem(dataset, shared, scalars=numbers, normalise=normalise, seed=seed)
-    x = solve(chain.make_solver(), problem).x
+    solver = chain.make_solver()
+    state = solve(solver, problem)
+    check_finite(chain.solver.name, state, solver.stop)
     scale = numbers["scale"] if normalise else 1.0
     arrays = {}
     for name, space in estimate_spaces(resolved.domain).items():
-        part = x[name.removeprefix("estimate_")] if isinstance(x, Blocks) else x
+        part = state.x[name.removeprefix("estimate_")] if isinstance(state.x, Blocks) else state.x
         coords = {dim: resolved.dataset.coords[dim] for dim in space.dims if dim in resolved.dataset.coords}
         arrays[name] = xr.DataArray(variable(part * scale, space.dims), coords=coords, name=name)
     return arrays["estimate"] if list(arrays) == ["estimate"] else xr.Dataset(arrays)

@@ -37,7 +37,7 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     dataset, solved = worker.prepared(stage, region)
     problem = worker.problem(region, dataset)
     _check_result(worker, problem)
-    history = History(worker.solver, worker.history)
+    history = History.of(worker)
     path, every = worker.beside.state(stage, block), worker.compute.checkpoint
     watch = Checkpoints(path, worker.run, history, every, worker.interrupted)
     # By no name: what a state holds is let go as soon as a step has made the next.
@@ -70,7 +70,7 @@ def _judge(
 def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Facts:
     """Store what a block found in the last round."""
     dataset, _ = worker.prepared(stage, region)
-    shared, history = shared_block(worker, stage, region), History(worker.solver, worker.history)
+    shared, history = shared_block(worker, stage, region), History.of(worker)
     state, seconds = found_in_round(worker, stage, block, worker.rounds, shared, history)
     with torch.no_grad():
         history.last(shared.share, state, shared.share.operator(state.x))

@@ -1,18 +1,22 @@
-"""What looks on while a block is solved: its history, and the clock by which its state is saved."""
+"""What looks on while a block is solved: its history, by which it is seen to diverge, and what saves its state."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
 from preimage.errors import RequestError
 from preimage.problem import Problem
-from preimage.solving import Solver, State, load_noted, save_state
+from preimage.solving import Solver, State, check_finite, diverged, load_noted, save_state
 from preimage.volumes.planning.plan import Region
+
+if TYPE_CHECKING:
+    from preimage.volumes.tasks.worker import Worker
 
 QUANTITIES = ("objective", "residual")
 HISTORY = "history"
@@ -28,35 +32,73 @@ def history_region(block: int) -> Region:
 class History:
     """Observes objective and residual at every so many iterations, and at the last.
 
+    Parameters
+    ----------
+    name : of the solver's method, for messages.
+
     Attributes
     ----------
     rows : quantities of each noted iteration; where a block goes on, also those of the earlier attempt.
     final : the last iteration, once it is there.
     """
 
-    def __init__(self, solver: Solver, every: int) -> None:
+    def __init__(self, name: str, solver: Solver, every: int) -> None:
+        self.name = name
         self.solver = solver
         self.every = every
         self.rows: dict[int, dict[str, float]] = {}
         self.final: int | None = None
 
+    @classmethod
+    def of(cls, worker: Worker) -> Self:
+        """That of a block of a run."""
+        return cls(worker.resolved.chain.solver.name, worker.solver, worker.history)
+
     def __call__(self, problem: Problem, state: State) -> None:
-        """Note the quantities of this iteration if it is one of those."""
+        """Note the quantities of this iteration if it is one of those.
+
+        Raises
+        ------
+        RunError : the solver diverges.
+        """
         if state.iteration % self.every == 0 and state.iteration < self.solver.stop.max_iter:
             with torch.no_grad():
                 self._note(problem, state, problem.operator(state.x))
 
     def last(self, problem: Problem, state: State, predicted: Any) -> None:
-        """Note those of the last iteration, whose A(x) is known."""
+        """Note those of the last iteration, whose A(x) is known.
+
+        Raises
+        ------
+        RunError : the solver has diverged.
+        """
         self.final = state.iteration
+        self.check_finite(state)
         self._note(problem, state, predicted)
 
     def _note(self, problem: Problem, state: State, predicted: Any) -> None:
         with torch.no_grad():
+            residual = float(problem.residual(state.x, predicted).max())
+            if not math.isfinite(residual) and not _fits_at_all(problem, state, predicted):
+                raise diverged(self.name, state, self.solver.stop)
             self.rows[state.iteration] = {
                 "objective": float(self.solver.objective(problem, state.x, predicted).sum()),
-                "residual": float(problem.residual(state.x, predicted).max()),
+                "residual": residual,
             }
+
+    def check_finite(self, state: State) -> None:
+        """Refuse an estimate that is not finite."""
+        check_finite(self.name, state, self.solver.stop)
+
+
+def _fits_at_all(problem: Problem, state: State, predicted: Any) -> bool:
+    """Whether A(x) differs from the data by something finite: a residual, relative to data that are 0, may not.
+
+    Nor need the objective be, which some likelihoods and constraints have infinite by definition.
+    """
+    codomain: Any = problem.operator.codomain
+    misfit2: torch.Tensor = codomain.squared_norm(problem.misfit(state.x, predicted))
+    return bool(misfit2.isfinite().all())
 
 
 class Checkpoints:
@@ -95,7 +137,13 @@ class Checkpoints:
         return None
 
     def save(self, state: State) -> None:
-        """Save the state and the history that belongs to it."""
+        """Save the state and the history that belongs to it.
+
+        Raises
+        ------
+        RunError : the solver diverges, and nothing can go on from there.
+        """
+        self.history.check_finite(state)
         save_state(state, self.path, {"run": self.run, "history": self.history.rows})
         self.saved = time.monotonic()
 

@@ -5,6 +5,7 @@ What a block found in a round is kept in a file of its own until all blocks have
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from preimage.errors import RequestError, RunError
-from preimage.solving import State, load_noted, load_part, save_state
+from preimage.solving import State, diverged, load_noted, load_part, save_state
 from preimage.solving.exchange import ExchangeState, Exchanging
 from preimage.solving.state import hollow
 from preimage.volumes.tasks.observing import History
@@ -31,9 +32,13 @@ def do_round(worker: Worker, stage: int, block: int, number: int) -> Facts:
     Returns
     -------
     moved2, size2 : by how much the block has changed, and what it is, squared.
+
+    Raises
+    ------
+    RunError : the solver diverges.
     """
     started = time.perf_counter()
-    path, history = worker.beside.round(stage, number, block), History(worker.solver, worker.history)
+    path, history = worker.beside.round(stage, number, block), History.of(worker)
     shared = shared_block(worker, stage, worker.plan.stages[stage].region(block))
     if path.exists():
         try:
@@ -51,6 +56,8 @@ def do_round(worker: Worker, stage: int, block: int, number: int) -> Facts:
         before = state.x[own].clone()
         state = _met(worker, stage, block, number - 1, shared, state)
         facts = {"moved2": _energy(state.x[own] - before), "size2": _energy(state.x[own])}
+        if not math.isfinite(facts["size2"]):
+            raise diverged(history.name, state, worker.solver.stop)
         history(shared.share, state)
     seconds += time.perf_counter() - started
     path.parent.mkdir(parents=True, exist_ok=True)
