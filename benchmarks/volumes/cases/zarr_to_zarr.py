@@ -44,10 +44,10 @@ class Comparison:
 
 
 FULL = (
-    Comparison("CG-SENSE, 20 iterations", Size(8, 96, 96, 96), cg_sense(20), rounds=2),
-    Comparison("L1-wavelet FISTA, 50 iterations", Size(8, 96, 96, 96), l1_wavelet_fista(50), rounds=1),
-    Comparison("CG-SENSE, 5 iterations", Size(8, 192, 192, 128), cg_sense(5), rounds=1),
-    Comparison("CG-SENSE, 20 iterations", Size(8, 192, 192, 128), cg_sense(20), rounds=1),
+    Comparison("CG-SENSE, 20 iterations", Size(8, 96, 96, 96), cg_sense(20), rounds=3),
+    Comparison("L1-wavelet FISTA, 50 iterations", Size(8, 96, 96, 96), l1_wavelet_fista(50), rounds=3),
+    Comparison("CG-SENSE, 5 iterations", Size(8, 192, 192, 128), cg_sense(5), rounds=3),
+    Comparison("CG-SENSE, 20 iterations", Size(8, 192, 192, 128), cg_sense(20), rounds=3),
 )
 TINY = (Comparison("CG-SENSE, 3 iterations", Size(2, 16, 24, 24), cg_sense(3), rounds=1),)
 
