@@ -43,7 +43,7 @@ def test_pictures_are_those_that_there_is_something_of():
     assert captions(image) == ["magnitude", "phase in rad", *two]
     one_in_a_hundred = captions(image, 1.01 * image)
     assert one_in_a_hundred[3:] == ["truth, magnitude", two[0], "error × 100", "truth, phase", two[1]]
-    assert captions(image, abs(image))[3:] == ["truth, magnitude", two[0], "error × 1", two[1]]
+    assert captions(image, abs(image))[3:] == ["truth, magnitude", two[0], "error", two[1]]
 
 
 def test_a_phase_is_drawn_from_five_percent_of_white():

@@ -10,14 +10,14 @@ import pytest
 import torch
 import xarray as xr
 from support import toy_chain
-from support.documents import check
+from support.documents import Document, check
 from support.toy_chain import ToyPart
 
 import preimage.report.page
 from preimage.data import variable
 from preimage.operators import LinearOperator
 from preimage.report import report_path
-from preimage.report.page import _ends
+from preimage.report.page import _convergence
 from preimage.report.tables import summary_table
 from preimage.space import Blocks, ProductSpace, Space
 from preimage.volumes.stores import open_dataset
@@ -81,11 +81,29 @@ def test_a_run_of_one_iteration_has_numbers_and_no_curve(make_run):
     assert "objective" in page.text_of("th")
 
 
+def history(values):
+    attributes = {"iterations": [10, 20], "quantities": ["objective", "residual"]}
+    return xr.DataArray(np.array(values), dims=("block", "iteration", "quantity"), attrs=attributes)
+
+
 def test_a_quantity_that_is_not_known_at_an_end_is_left_blank():
+    nan = np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert _ends(np.array([[3.0, np.nan], [1.0, np.nan]])) == ("2", "", "", "")
-        assert _ends(np.array([[np.nan, np.inf], [1.0, 4.0]])) == ("1", "inf", "4", "inf")
+        of_two = _convergence(history([[[3.0, 1.0], [nan, nan]], [[1.0, nan], [nan, 4.0]]]), [20, 20])[-1]
+    cells = Document(f"<!DOCTYPE html>\n{of_two}").text_of("td")
+    assert cells == ["2", "", "", "", "1", "4", "4", "4"]
+
+
+def test_of_one_block_a_quantity_has_no_range():
+    of_one = _convergence(history([[[3.0, 1.0], [2.0, 0.5]]]), [20])[-1]
+    assert Document(f"<!DOCTYPE html>\n{of_one}").text_of("th") == [
+        "quantity",
+        "at 10",
+        "at 20",
+        "objective",
+        "residual",
+    ]
 
 
 def test_another_run_is_not_mixed_up_with_this_one(make_run):

@@ -102,6 +102,15 @@ def test_voxels_keep_their_shape_where_it_is_known(attributes, coordinates, expe
     assert found.to_scale
 
 
+def test_voxels_have_the_unit_that_is_known():
+    image = numbered(y=4, x=3)
+    plane = central_planes(image.sizes)[0]
+    micrometres = {dim: (dim, values, {"units": "um"}) for dim, (_, values, _) in COORDINATES.items()}
+    assert extent(plane, image.assign_coords(micrometres), {"voxel_size": [2, 1]}).unit == "mm"
+    assert extent(plane, image.assign_coords(micrometres), {}).unit == "um"
+    assert extent(plane, image.assign_coords(y=[0.0, 1.0, 2.0, 3.0], x=[0.0, 1.0, 2.0]), {}).unit == ""
+
+
 def test_a_thread_is_drawn_wide_enough_to_be_seen():
     image = numbered(y=2, x=400)
     found = extent(Plane(("y", "x"), {}, {"y": 2, "x": 400}), image, {})

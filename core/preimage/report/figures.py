@@ -65,7 +65,7 @@ def _title(plane: Plane, size: Extent) -> str:
     if size.voxel is None:
         told.append("voxels drawn square")
     else:
-        told.append(f"voxels of {' × '.join(map(_number, size.voxel))}")
+        told.append(f"voxels of {' × '.join(map(_number, size.voxel))} {size.unit}".rstrip())
     if not size.to_scale:
         told.append("not to scale")
     told += [f"one of {step} along {dim} drawn" for dim, step in plane.steps.items() if step > 1]
@@ -96,7 +96,7 @@ def _pictures(seen: View, i: int) -> Iterator[tuple[str, Pixels]]:
     for name, image in images.items():
         yield name if seen.signed else f"{name}, magnitude", grey(seen.brightness(image), black, white)
     if seen.truths:
-        yield f"error × {seen.gain}", grey(seen.errors[i], 0, (white - black) / seen.gain)
+        yield _error(seen), grey(seen.errors[i], 0, (white - black) / seen.gain)
     for name, image in images.items():
         if np.iscomplexobj(image):
             yield f"{name}, phase", phase(image, FAINT * white)
@@ -106,6 +106,11 @@ def _named(seen: View, i: int) -> dict[str, Any]:
     return ({"truth": seen.truths[i]} if seen.truths else {}) | {"estimate": seen.estimates[i]}
 
 
+def _error(seen: View) -> str:
+    """What the picture of the error is called."""
+    return f"error × {seen.gain}" if seen.gain > 1 else "error"
+
+
 def _bars(seen: View) -> Markup:
     """The scales, with their numbers."""
     black, white = seen.scale
@@ -113,7 +118,7 @@ def _bars(seen: View) -> Markup:
     level = grey(ramp(), 0, 1)
     bars = [("value" if seen.signed else "magnitude", level, _ticks(black, span))]
     if seen.truths:
-        bars.append((f"error × {seen.gain}", level, _ticks(0, span / seen.gain)))
+        bars.append((_error(seen), level, _ticks(0, span / seen.gain)))
     if seen.has_phase:
         turns = phase(np.exp(1j * math.pi * (2 * ramp() - 1)), 0)
         bars.append(("phase in rad", turns, ["−π", "0", "π"]))

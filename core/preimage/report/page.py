@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,9 +130,13 @@ def _convergence(history: xr.DataArray, last: Sequence[int]) -> list[Markup]:
         chart = element("img", src=convergence(iterations, curves[..., drawn], shown), alt=alt, class_="chart")
         band = "median over blocks, in a band from the lowest to the highest"
         parts.append(element("figure", chart, *([element("figcaption", band)] if len(last) > 1 else [])))
-    titles = ("quantity", f"at {iterations[0]}, median", f"at {iterations[-1]}, median", "lowest", "highest")
-    rows = [(names[i], *_ends(curves[..., i])) for i in drawn]
-    return [*parts, table(titles, rows)] if rows else parts
+    median = ", median" if len(last) > 1 else ""
+    ends: dict[str, tuple[Callable[[Any], Any], int]]
+    ends = {f"at {iterations[0]}{median}": (np.median, 0), f"at {iterations[-1]}{median}": (np.median, -1)}
+    if len(last) > 1:
+        ends |= {"lowest": (np.min, -1), "highest": (np.max, -1)}
+    rows = [(names[i], *(_told(of, curves[:, at, i]) for of, at in ends.values())) for i in drawn]
+    return [*parts, table(("quantity", *ends), rows)] if rows else parts
 
 
 def _iterations(last: Sequence[int]) -> str:
@@ -145,10 +149,10 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
 
 
-def _ends(curves: Any) -> tuple[str, ...]:
-    first, last = (end[~np.isnan(end)] for end in (curves[:, 0], curves[:, -1]))
-    ends = (np.median, first), (np.median, last), (np.min, last), (np.max, last)
-    return tuple(f"{of(known):.4g}" if known.size else "" for of, known in ends)
+def _told(of: Callable[[Any], Any], values: Any) -> str:
+    """A number of those values that are known; none where none is."""
+    known = values[~np.isnan(values)]
+    return f"{of(known):.4g}" if known.size else ""
 
 
 def _plan(plan: Plan) -> list[Markup]:

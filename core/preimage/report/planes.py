@@ -102,24 +102,28 @@ class Extent:
     ----------
     height, width : in the unit of its voxels.
     voxel : length of a voxel along rows and columns; None where it is not known, and voxels are drawn square.
+    unit : of these lengths; empty where it is not known.
     to_scale : False where a side would be too short to be seen.
     """
 
     height: float
     width: float
     voxel: tuple[float, ...] | None
+    unit: str
     to_scale: bool
 
 
 def extent(plane: Plane, image: xr.DataArray, attributes: Mapping[str, Any]) -> Extent:
-    """The size of a plane by the attribute `voxel_size` or the coordinates of the image."""
-    voxel = _stated(plane, image, attributes) or _spacings(plane, image)
+    """The size of a plane by the attribute `voxel_size`, in mm, or the coordinates of the image."""
+    voxel, unit = _stated(plane, image, attributes), "mm"
+    if not voxel:
+        voxel, unit = _spacings(plane, image)
     if len(voxel) < len(plane.dims) or not all(0 < n < math.inf for n in voxel):
         voxel = ()
     height, width = (plane.sizes[dim] * n for dim, n in zip(plane.dims, voxel or (1.0, 1.0), strict=True))
     shortest = max(height, width) / MAX_RATIO
     to_scale = min(height, width) >= shortest
-    return Extent(max(height, shortest), max(width, shortest), voxel or None, to_scale)
+    return Extent(max(height, shortest), max(width, shortest), voxel or None, unit, to_scale)
 
 
 def _stated(plane: Plane, image: xr.DataArray, attributes: Mapping[str, Any]) -> tuple[float, ...]:
@@ -131,9 +135,10 @@ def _stated(plane: Plane, image: xr.DataArray, attributes: Mapping[str, Any]) ->
     return tuple(float(stated[dim]) for dim in plane.dims if isinstance(stated.get(dim), (int, float)))
 
 
-def _spacings(plane: Plane, image: xr.DataArray) -> tuple[float, ...]:
-    """Distances of the coordinates, if all are in one unit."""
+def _spacings(plane: Plane, image: xr.DataArray) -> tuple[tuple[float, ...], str]:
+    """Distances of the coordinates, if all are in one unit, and that unit."""
     found = [image.coords[dim] for dim in plane.dims if dim in image.coords]
-    if len({str(one.attrs.get("units")) for one in found}) != 1 or any(one.dtype.kind not in "iuf" for one in found):
-        return ()
-    return tuple(float(abs(one[-1] - one[0])) / (one.size - 1) for one in found)
+    units = {str(one.attrs.get("units", "")) for one in found}
+    if len(units) != 1 or any(one.dtype.kind not in "iuf" for one in found):
+        return (), ""
+    return tuple(float(abs(one[-1] - one[0])) / (one.size - 1) for one in found), units.pop()
