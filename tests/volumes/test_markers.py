@@ -17,7 +17,7 @@ def test_a_marker_says_what_was_known(beside):
     beside.mark(0, 3, facts)
     assert beside.read(0, 3) == facts
     assert beside.done(0) == [3]
-    beside.unmark(0, 3)
+    beside.unmark(0, [3])
     assert beside.read(0, 3) is None
     assert beside.done(0) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,24 +30,31 @@ def create_store(output: OutputSettings, plan: Plan, resolved: Resolved, record:
     _create_history(group, plan, _history_rows(output.history, resolved.chain.make_solver().stop.max_iter))
     group.create_group("calibration")
     Beside(output.path).create(len(plan.stages))
-    create_scratch(output.path, plan)
+    for index in range(len(plan.stages) - 1):
+        create_scratch(output.path, plan, index)
     stores.write_attributes(output.path, record)
 
 
-def create_scratch(output: Path, plan: Plan) -> None:
-    """Create what the stages hand to each other."""
-    for index, stage in enumerate(plan.stages[:-1]):
-        ours = {stores.ATTRIBUTE: {"schema": stores.SCHEMA}}  # read once all of it is written
-        scratch = stores.create_group(Beside(output).scratch(index), ours)
-        for name, array in stage.outputs.items():
-            stores.create_array(scratch, name, array, compressed=False)
+def create_scratch(output: Path, plan: Plan, stage: int) -> None:
+    """Create what a stage hands to the next: all of its arrays, or nothing."""
+    path = Beside(output).scratch(stage)
+    whole = path.with_name(f"{stage}.new")  # renamed when it is whole
+    ours = {stores.ATTRIBUTE: {"schema": stores.SCHEMA}}  # read once all of it is written
+    scratch = stores.create_group(whole, ours)
+    for name, array in plan.stages[stage].outputs.items():
+        stores.create_array(scratch, name, array, compressed=False)
+    whole.rename(path)
 
 
 def sweep(output: Path) -> None:
-    """Remove files that were half written when their processes were killed."""
+    """Remove what was half written or half removed when its process was killed."""
     beside = Beside(output).folder
     for path in (*beside.rglob(".*"), *beside.rglob("*.partial"), *output.rglob("*.partial")):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):  # as of a disk on the network that keeps what others have open
+                path.unlink()
 
 
 def _create_coordinates(output: Path, group: zarr.Group, plan: Plan, resolved: Resolved) -> None:

@@ -89,7 +89,7 @@ class Run:
         with interruptible() as interrupted, choose_engine(self.compute, interrupted, self.progress) as engine:
             record = self._new_record(engine.device(self.compute.device))
             found = self._stored(record, fresh)
-            if found and found.get("finished") and not any(lost_blocks(self.output.path, Plan.of(found), verify)):
+            if found and found.get("finished") and not any(lost_blocks(self.output.path, found, verify)):
                 ensure_report(self.output.path, self.resolved.source)
                 return found
             self._make_folder()
@@ -176,8 +176,7 @@ class Run:
         found = self._stored(record, fresh)
         if found:
             self.plan = Plan.of(found)  # made once: what is done was done by it
-            if found.get("finished") or self.beside.complete(len(self.plan.stages)):
-                return self._reopened(found, verify)
+            return self._reopened(found, verify)
         try:
             self.beside.clear()
             report_path(self.output.path).unlink(missing_ok=True)
@@ -191,21 +190,35 @@ class Run:
         return record
 
     def _reopened(self, record: dict[str, Any], verify: bool) -> dict[str, Any]:
-        """A run that goes on. Blocks whose results are lost are done again, each with what it needs."""
+        """A run that goes on. Blocks whose results are lost are done again, each with what it needs.
+
+        Every step follows from what is stored, so that a process that is killed here is followed by one that goes on.
+        """
         sweep(self.output.path)
-        for stage, block, why in list(lost_blocks(self.output.path, self.plan, verify)):
-            self.beside.unmark(stage, block)
-            self.progress.noted(f"block {block} of stage {stage + 1} is done again: {why}")
-        if record.get("finished"):
+        last, finished = len(self.plan.stages) - 1, record.get("finished")
+        lost = list(lost_blocks(self.output.path, record, verify))
+        if finished:
+            self._clear_work()  # which a kill at its end may have left half done
             record = {name: value for name, value in record.items() if name not in ("finished", "summary", "rounds")}
-            last = len(self.plan.stages) - 1
-            for stage in range(last + bool(self.plan.solve.overlap)):  # of blocks that agree none is done again alone
-                for block in self.beside.done(stage):
-                    self.beside.unmark(stage, block)  # what they stored was cleared at the end
-            self.beside.clear_rounds(last)
-            create_scratch(self.output.path, self.plan)
-            stores.write_attributes(self.output.path, record)
+            stores.write_attributes(self.output.path, record)  # before any marker goes: it must not look finished
+        self.beside.create(last + 1)
+        for stage, block, why in lost:
+            self.beside.unmark(stage, [block])
+            self.progress.noted(f"block {block} of stage {stage + 1} is done again: {why}")
+        if self.plan.solve.overlap and "rounds" not in record:  # of blocks that agree none is done again alone
+            self.beside.unmark(last, self.beside.done(last))
+        for stage in range(last):
+            if not self.beside.scratch(stage).exists():
+                if not finished and (gone := self.beside.done(stage)):
+                    self.progress.noted(f"stage {stage + 1} is done again: what its {len(gone)} blocks stored is gone")
+                self.beside.unmark(stage, self.beside.done(stage))
+                create_scratch(self.output.path, self.plan, stage)
         return record
+
+    def _clear_work(self) -> None:
+        """Remove what only a run in work needs."""
+        self.beside.clear_scratch()
+        self.beside.clear_rounds(len(self.plan.stages) - 1)
 
     def _compute(self, record: dict[str, Any], engine: Engine) -> dict[str, Any]:
         for index, stage in enumerate(self.plan.stages):
@@ -287,8 +300,7 @@ class Run:
         summary["peak_mib"] = round(largest / 2**20, 1)
         record = {**record, "summary": summary, "independent": independent, "finished": True}
         stores.write_attributes(self.output.path, record)
-        self.beside.clear_scratch()
-        self.beside.clear_rounds(index)
+        self._clear_work()
         return record
 
     def _facts(self, stage: int) -> Iterator[Facts]:

@@ -11,14 +11,17 @@ out/run.zarr.blocks/logs/<worker>.log                    what worker processes o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
 import time
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from preimage.files import write_atomically
+from preimage.files import flush, write_atomically
 from preimage.record import digest
 
 
@@ -36,16 +39,11 @@ class Beside:
         (self.folder / "scratch").mkdir(exist_ok=True)
         self.logs.mkdir(exist_ok=True)
 
-    def complete(self, n_stages: int) -> bool:
-        """Whether everything is there that a run needs to go on."""
-        folders = [self.folder / str(stage) for stage in range(n_stages)]
-        return all(path.exists() for path in (*folders, *(self.scratch(stage) for stage in range(n_stages - 1))))
-
     def clear(self) -> None:
         """Forget all blocks, and keep the lease: who clears has it."""
         for path in self.folder.iterdir() if self.folder.exists() else ():
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                self._remove(path)
         self.stop.unlink(missing_ok=True)
 
     def scratch(self, stage: int) -> Path:
@@ -53,8 +51,8 @@ class Beside:
         return self.folder / "scratch" / f"{stage}.zarr"
 
     def clear_scratch(self) -> None:
-        """Remove what only a run in work needs."""
-        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        """Remove what the stages handed to each other."""
+        self._remove(self.folder / "scratch")
 
     def state(self, stage: int, block: int) -> Path:
         """Where the state of a block in work is saved."""
@@ -73,7 +71,14 @@ class Beside:
         """Forget the rounds before one, or all."""
         for number in self.rounds(stage):
             if number < before:
-                shutil.rmtree(self.folder / str(stage) / "rounds" / str(number), ignore_errors=True)
+                self._remove(self.folder / str(stage) / "rounds" / str(number))
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a folder at once: a process that is killed meanwhile leaves no half of it under its name."""
+        doomed = self.folder / f".{uuid.uuid4().hex}"
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def marker(self, stage: int, block: int) -> Path:
         """The marker of a block."""
@@ -118,9 +123,11 @@ class Beside:
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def unmark(self, stage: int, block: int) -> None:
-        """Say that a block is not done after all."""
-        self.marker(stage, block).unlink(missing_ok=True)
+    def unmark(self, stage: int, blocks: Iterable[int]) -> None:
+        """Say that blocks are not done after all, and have that on the disk."""
+        for block in blocks:
+            self.marker(stage, block).unlink(missing_ok=True)
+        flush(self.folder / str(stage))
 
     def mark(self, stage: int, block: int, facts: dict[str, Any]) -> None:
         """Say that the outputs of a block are stored; its state is not needed any more."""

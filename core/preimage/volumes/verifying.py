@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,22 +16,28 @@ from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, history_regi
 from preimage.volumes.tasks.task import Facts
 
 
-def lost_blocks(output: Path, plan: Plan, verify: bool) -> Iterator[tuple[int, int, str]]:
-    """Finished blocks whose results are not there any more: stage, block, and why.
+def lost_blocks(output: Path, record: Mapping[str, Any], verify: bool) -> Iterator[tuple[int, int, str]]:
+    """Blocks that are said to be done and whose results are not there: stage, block, and why.
 
-    Stores that were cleared, since nobody needs them any more, are not looked for.
+    Markers say which are done, and a finished run says it of every block of its solve. What its stages handed to each
+    other was cleared, and is not looked for.
 
     Parameters
     ----------
+    record : of the run.
     verify : read every block and compare digests; else look for objects, and at their sizes.
     """
-    beside = Beside(output)
-    for index, stage in enumerate(plan.stages):
+    beside, finished = Beside(output), bool(record.get("finished"))
+    for index, stage in enumerate(Plan.of(record).stages):
         store = output if stage.solves else beside.scratch(index)
-        if store.exists():
-            for block in beside.done(index):
+        if store.exists() and (stage.solves or not finished):
+            marked = beside.done(index)
+            for block in range(stage.n_blocks) if finished else marked:
                 facts = beside.read(index, block)
-                why = _damage(store, stage, block, facts, verify) if facts else "its marker is damaged"
+                if facts:
+                    why = _damage(store, stage, block, facts, verify)
+                else:
+                    why = "its marker is damaged" if block in marked else "its marker is gone"
                 if why:
                     yield index, block, why
 

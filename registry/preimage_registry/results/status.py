@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from preimage.volumes.lease import Lease
 from preimage_registry.results.stored import StoredRun
 
-State = Literal["starting", "running", "silent", "stopped", "failed", "killed", "finished"]
+State = Literal["starting", "running", "silent", "stopped", "failed", "killed", "damaged", "finished"]
 
 MEANINGS: dict[State, str] = {
     "starting": "it has no plan yet",
@@ -20,6 +20,7 @@ MEANINGS: dict[State, str] = {
     "stopped": "it was stopped; the command that began it goes on",
     "failed": "it failed; mend that, and the command that began it goes on",
     "killed": "its process is gone without a word; the command that began it goes on",
+    "damaged": "it was finished, and not all of it is there; the command that began it does again what is lost",
     "finished": "all is stored",
 }
 SAMPLE = 50
@@ -99,7 +100,7 @@ def status_of(path: Path) -> Status:
         for index, stage in enumerate(run.plan.stages)
         for done in [run.beside.done(index)]
     )
-    return Status(path, _state(run, lease), stages, lease, run.plan.memory)
+    return Status(path, _state(run, lease, stages), stages, lease, run.plan.memory)
 
 
 def watch(path: Path, every: float = 1.0) -> Iterator[Status]:
@@ -112,9 +113,10 @@ def watch(path: Path, every: float = 1.0) -> Iterator[Status]:
         time.sleep(every)
 
 
-def _state(run: StoredRun, lease: Lease | None) -> State:
+def _state(run: StoredRun, lease: Lease | None, stages: Sequence[StageStatus]) -> State:
     if run.record.get("finished"):
-        return "finished"
+        solve = stages[-1]
+        return "finished" if solve.done == solve.total else "damaged"
     if lease is None:
         return "stopped"
     if lease.state == "failed" or lease.state == "stopped":
