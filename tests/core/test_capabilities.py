@@ -1,8 +1,10 @@
 """Every capability has a consumer: a short method that needs it, checked against a dense matrix or a closed form."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from support.dense import Intensity, MaskedFourier, Matrix, dense, generator
+from support.dense import Intensity, MaskedFourier, Matrix, Product, dense, generator
 
 from preimage.likelihoods import Gaussian
 from preimage.offers import declared_type, declares, offers
@@ -19,6 +21,7 @@ from preimage.operators import (
 from preimage.priors import Composite, Denoiser, Generative, LogDensity, Proximable
 from preimage.problem import Problem
 from preimage.solving import Needs, unmet
+from preimage.solving.needs import Given
 from preimage.space import Blocks, Space
 
 C = torch.complex128
@@ -134,6 +137,26 @@ def test_unmet_needs_are_named_on_declarations_and_on_parts():
         "it takes 2 or more priors, there is 1"
     ]
     assert unmet(Needs(), Matrix, [SoftThreshold, SoftThreshold], Gaussian) == ["it takes no prior, there are 2"]
+
+
+class Factored(Product):
+    def fix(self, **known) -> MaskedFourier | Matrix: ...
+
+
+class Undeclared(Product):
+    def fix(self, **known): ...
+
+
+def test_what_is_left_for_one_unknown_is_what_fix_is_annotated_to_return():
+    given = Given(Factored, {1: Identity, 2: SoftThreshold}, Gaussian, ("a", "b"), {1: "a", 2: "b"})
+    of_b = given.of("b")
+    assert (of_b.priors, of_b.on, of_b.unknowns) == ({2: SoftThreshold}, {2: None}, ())
+    assert of_b.unmet(Needs(operator=(HasSVD,), prior=(Proximable,), priors=range(2))) == []
+    assert given.of("a").unmet(Needs(prior=(Proximable,), priors=range(2))) == ["prior 1 (Identity) is no Proximable"]
+    for operator, lacking in ((Product, 1), (Undeclared, 0), (Factored | Undeclared, 0)):  # not declared: asked later
+        left = replace(given, operator=operator).of("b").without_priors()
+        assert left.unmet(Needs(operator=(LinearOperator,))) == []
+        assert len(left.unmet(Needs(operator=(HasSVD,)))) == lacking
 
 
 class GaussianPrior:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from preimage.operators import LinearOperator
 from preimage.problem import Problem
-from preimage.solving.needs import Needs
+from preimage.solving.needs import Given, Needs
 from preimage.solving.state import State
 from preimage.space import AnySpace
 
@@ -63,6 +63,14 @@ class Solver(Protocol):
         RequestError : says what does not fit, and what would.
         """
         return
+
+    def inside(self, given: Given) -> Mapping[tuple[str | int, ...], tuple[Solver, Given]]:
+        """The solvers that it is made of, each with what it gives it; asked before any data are read.
+
+        What is wrong with one of them is then told where that one is written: the key is where its section stands in
+        the settings, such as ("turns", 0, "solver"). None where `check_unknowns` has something to refuse.
+        """
+        return {}
 
     def start(self, problem: Problem, x0: Any = None) -> State:
         """The state before the first step; clones x0."""

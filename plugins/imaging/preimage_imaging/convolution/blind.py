@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from preimage.errors import RequestError
-from preimage.operators import LinearOperator, Operator
+from preimage.operators import Operator
 from preimage.space import Blocks, ProductSpace, Space
 from preimage_imaging.convolution.images import PeriodicConvolution, ValidConvolution, valid_space
 from preimage_imaging.convolution.kernels import (
@@ -19,6 +19,8 @@ from preimage_imaging.convolution.kernels import (
     kernel_space,
 )
 from preimage_imaging.convolution.torus import Torus
+
+_Fixed = PeriodicConvolution | ValidConvolution | PeriodicKernelConvolution | ValidKernelConvolution
 
 IMAGE, KERNEL = "image", "kernel"
 
@@ -37,11 +39,11 @@ class _BlindConvolution(Operator):
         self.torus = Torus(image, self.lift.dims)
         self.start_sigma = start_sigma
 
-    def _of_image(self, kernel: Tensor) -> LinearOperator:
+    def _of_image(self, kernel: Tensor) -> PeriodicConvolution | ValidConvolution:
         """The operator of the image for a known kernel, which has one axis for each dim of the image."""
         raise NotImplementedError
 
-    def _of_kernel(self, image: Tensor) -> LinearOperator:
+    def _of_kernel(self, image: Tensor) -> PeriodicKernelConvolution | ValidKernelConvolution:
         """The operator of the kernel for a known image."""
         raise NotImplementedError
 
@@ -53,7 +55,7 @@ class _BlindConvolution(Operator):
         """On the torus."""
         return self.torus.image(self.torus.spectrum(image) * self.torus.spectrum(kernel))
 
-    def fix(self, **known: Any) -> LinearOperator:
+    def fix(self, **known: Any) -> _Fixed:
         """The convolution of images by a known kernel, or of a known image by kernels."""
         if set(known) == {KERNEL}:
             return self._of_image(self.lift.up(self.domain[KERNEL].check(known[KERNEL])))

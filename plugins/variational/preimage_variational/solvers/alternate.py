@@ -20,6 +20,7 @@ from preimage.parts import Part
 from preimage.problem import Problem
 from preimage.randomness import derive_seed
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, unmet
+from preimage.solving.needs import Given
 from preimage.space import Blocks
 from preimage.unknowns import told, unknowns_of
 from preimage_variational.solvers.inner import largest_memory, solved, union
@@ -85,7 +86,7 @@ class Alternate(Movable, Solver):
         )
 
     def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
-        """Every unknown has a turn, every prior is of one of them, and no solver has more of them than it takes."""
+        """Every unknown has a turn, and every prior is of one of them."""
         turns = ", ".join(self.solvers)
         if set(unknowns) != set(self.solvers):
             raise RequestError(f"alternate takes turns between {turns}: {told(unknowns)}")
@@ -93,11 +94,14 @@ class Alternate(Movable, Solver):
             if name is None:
                 raise RequestError(f'prior {number} is on all unknowns: with alternate say on = "...", one of {turns}')
         for name, solver in self.solvers.items():
-            own = (None,) * list(on).count(name)
-            lacks = unmet(Needs(operator=(), priors=solver.needs.priors), None, own, None)
-            if lacks and set(on) <= set(self.solvers):  # a name that is not there is told of by itself
-                raise CapabilityError(_cannot(solver, name, lacks))
-            solver.check_unknowns((), own)
+            solver.check_unknowns((), (None,) * list(on).count(name))
+
+    def inside(self, given: Given) -> Mapping[tuple[str | int, ...], tuple[Solver, Given]]:
+        """Those of the turns, each with the operator of its unknown and the priors on that."""
+        turns = set(self.solvers)
+        if set(given.unknowns) != turns or not turns.issuperset(given.on.values()):
+            return {}
+        return {("turns", i, "solver"): (self.solvers[name], given.of(name)) for i, name in enumerate(self.solvers)}
 
     def start(self, problem: Problem, x0: Any = None) -> State:
         """From x0 or the operator's initial estimate.
@@ -112,7 +116,7 @@ class Alternate(Movable, Solver):
         for name, solver in self.solvers.items():
             turn = self._turn(problem, name, state.x)
             if lacks := unmet(solver.needs, turn.operator, turn.priors, turn.likelihood):
-                raise CapabilityError(_cannot(solver, name, lacks))
+                raise CapabilityError(f"alternate: {type(solver).__name__} cannot solve for {name}: {'; '.join(lacks)}")
         return state
 
     def step(self, problem: Problem, state: State) -> State:
@@ -143,10 +147,6 @@ class Alternate(Movable, Solver):
             scalars={},
             seed=derive_seed(problem.seed, name, iteration),
         )
-
-
-def _cannot(solver: Solver, name: str, lacks: Sequence[str]) -> str:
-    return f"alternate: {type(solver).__name__} cannot solve for {name}: {'; '.join(lacks)}"
 
 
 @hookimpl

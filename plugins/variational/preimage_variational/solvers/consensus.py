@@ -22,6 +22,7 @@ from preimage.priors import Composite, Proximable
 from preimage.problem import Problem
 from preimage.solving import Solver, State, Stop, initial_estimate, lipschitz, solve, unmet
 from preimage.solving.exchange import ExchangeState
+from preimage.solving.needs import Given
 from preimage_variational.solvers.terms import run_norm
 
 
@@ -121,6 +122,12 @@ class Consensus(Solver):
         """Blocks agree on one unknown."""
         if unknowns:
             raise RequestError(f"consensus is for one unknown, and there are {', '.join(unknowns)}: take pdhg or admm")
+
+    def inside(self, given: Given) -> Mapping[tuple[str | int, ...], tuple[Solver, Given]]:
+        """That of a block, with one prior more, by which copies are held together."""
+        held = max(given.priors, default=0) + 1
+        shares = replace(given, priors={**given.priors, held: Closeness}, on={**given.on, held: None})
+        return {("solver",): (self.solver, shares)}
 
     def start(self, problem: Problem, x0: Any = None) -> ConsensusState:
         """From x0 or zero, with multipliers of 0."""

@@ -19,6 +19,7 @@ from preimage.nested import Nested
 from preimage.parts import Part
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop
+from preimage.solving.needs import Given
 from preimage.solving.state import hollow
 from preimage.space import AnySpace
 from preimage_variational.solvers.inner import largest_memory, stepped, union
@@ -72,6 +73,13 @@ class SolverSequence(Movable, Solver):
         """What suits all of the solvers."""
         for solver in self.solvers:
             solver.check_unknowns(unknowns, on if _takes_priors(solver) else ())
+
+    def inside(self, given: Given) -> Mapping[tuple[str | int, ...], tuple[Solver, Given]]:
+        """All of them, without priors for one that takes none."""
+        return {
+            ("solvers", i): (solver, given if _takes_priors(solver) else given.without_priors())
+            for i, solver in enumerate(self.solvers)
+        }
 
     def start(self, problem: Problem, x0: Any = None) -> SequenceState:
         """The first solver's, and of the others what their states will be like."""

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from preimage.declarations import Memory
 from preimage.errors import CapabilityError, DataError, RequestError
 from preimage.likelihoods import Gaussian
-from preimage.operators import Identity, Multilinear
+from preimage.operators import Identity, LinearOperator, Multilinear
 from preimage.problem import Problem
 from preimage.solving import Stop, load_state, save_state, solve
+from preimage.solving.needs import Given
 from preimage.space import Blocks
 from preimage.testing import SolverLaws, bound
 from preimage.testing.agreement import largest_error
@@ -197,8 +198,6 @@ def test_what_does_not_fit_is_said(turns, priors, on, error, message):
 def test_names_are_checked_before_there_are_data():
     check = Alternate(exact()).check_unknowns
     check(("kernel", "image"), ())
-    with pytest.raises(CapabilityError, match="cannot solve for image: it takes no prior, there are 2"):
-        check(("kernel", "image"), ("image", "image"))
     with pytest.raises(RequestError, match="takes turns between image, kernel: the unknowns are kernel, picture"):
         check(("kernel", "picture"), ())
     with pytest.raises(RequestError, match="takes turns between image, kernel: there is one unknown, without a name"):
@@ -219,6 +218,21 @@ def test_the_needs_are_known_before_there_are_data():
     with pytest.raises(CapabilityError, match=r"the likelihood \(Deviation\) is no Gaussian"):
         solve(solver, replace(problem, likelihood=Deviation()))
     assert Alternate({"image": GradientDescent()}).needs.likelihood == ()
+
+
+def test_a_turn_gets_its_unknowns_operator_and_priors():
+    priors, on = {1: L1Norm, 2: Tikhonov, 3: L1Norm}, {1: "image", 2: "kernel", 3: "image"}
+    given = Given(Factors, priors, Gaussian, ("kernel", "image"), on)
+    solvers = exact()
+    inside = Alternate(solvers).inside(given)
+    assert list(inside) == [("turns", 0, "solver"), ("turns", 1, "solver")]
+    (image, of_image), (kernel, of_kernel) = inside.values()
+    assert (image, kernel) == (solvers["image"], solvers["kernel"])
+    assert (of_image.operator, of_image.unknowns) == (LinearOperator, ())
+    assert (of_image.priors, of_kernel.priors) == ({1: L1Norm, 3: L1Norm}, {2: Tikhonov})
+    assert of_image.unmet(image.needs) == ["it takes no prior, there are 2"]
+    for wrong in ({"unknowns": ("kernel", "field")}, {"on": {**on, 2: None}}, {"on": {**on, 2: "field"}}):
+        assert Alternate(solvers).inside(replace(given, **wrong)) == {}  # check_unknowns tells
 
 
 def test_settings_make_the_solver():

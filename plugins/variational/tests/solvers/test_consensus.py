@@ -7,10 +7,12 @@ import torch
 from pydantic import ValidationError
 
 from preimage.errors import RequestError
+from preimage.likelihoods import Gaussian
 from preimage.operators import Identity, LinearOperator, Norm
 from preimage.operators.restriction import Crop
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, solve
+from preimage.solving.needs import Given
 from preimage.space import Space
 from preimage.testing import SolverLaws, bound
 from preimage.testing.agreement import largest_error
@@ -184,6 +186,15 @@ def test_a_tolerance_of_the_solver_ends_a_round_and_not_the_next():
 def test_a_solver_that_cannot_solve_a_share_is_refused(solver, says):
     with pytest.raises(RequestError, match=f"{says}.*Take pdhg or admm"):
         Consensus(solver)
+
+
+def test_the_solver_of_a_block_gets_one_prior_more():
+    solver = Consensus(Pdhg())
+    (key, (inner, given)), *others = solver.inside(Given(Identity, {1: L1Norm}, Gaussian, (), {1: None})).items()
+    assert (key, inner, others) == (("solver",), solver.solver, [])
+    assert given.priors == {1: L1Norm, 2: Closeness}
+    assert given.unmet(inner.needs) == []
+    assert given.unmet(Fista.needs) == ["it takes exactly 1 prior, there are 2"]
 
 
 def test_several_unknowns_are_refused():

@@ -13,6 +13,7 @@ from preimage.likelihoods import Gaussian
 from preimage.operators import LinearOperator, PseudoInvertible
 from preimage.priors import Proximable
 from preimage.solving import Stop, load_state, save_state, solve
+from preimage.solving.needs import Given
 from preimage.testing import SolverLaws, bound
 from preimage.testing.agreement import largest_error
 from preimage_variational.examples import Deviation, problems, with_prior
@@ -145,6 +146,15 @@ def test_needs_are_those_of_all():
         solve(SolverSequence([Adjoint(), Fista()]), bare(given))
     with pytest.raises(CapabilityError, match=r"the likelihood \(Deviation\) is no Gaussian"):
         solve(SolverSequence([Pdhg(), Fista()]), replace(given, likelihood=Deviation()))
+
+
+def test_priors_are_for_those_that_take_some():
+    given = Given(LinearOperator, {2: L1Norm}, Gaussian, (), {2: None})
+    inside = SolverSequence([MinimumNorm(), Fista()]).inside(given)
+    assert [(key, of.priors) for key, (_, of) in inside.items()] == [
+        (("solvers", 0), {}),
+        (("solvers", 1), {2: L1Norm}),
+    ]
 
 
 def test_what_cannot_follow_each_other_is_said():
