@@ -106,6 +106,25 @@ def test_from_the_run_file_to_the_table(shell):
     assert (shell.folder / "out.zarr.report.html").exists()
 
 
+def test_what_the_solver_of_a_turn_lacks_is_told_before_data_are_read(shell):
+    text = RUN.replace('"tikhonov"', '"total-variation"') + "[simulate]\nnoise = 1e-3\n"
+    (shell.folder / "run.toml").write_text(text.replace("data.zarr", "nowhere.zarr"))
+    line = text.splitlines().index('unknown = "image"') + 2
+    assert shell("validate", "run.toml", code=2) == (
+        f"run.toml:{line}: solver.turns.1.solver: fista cannot be used here: prior 1 (TotalVariation) is no Proximable "
+        "(solvers that fit: admm, consensus, pdhg)\n"
+    )
+    closed = 'use = "admm", image_update = "closed-form"'  # which the operator of the image may have
+    (shell.folder / "run.toml").write_text(RUN.replace('use = "fista", max_iter = 4', closed))
+    assert "valid" in shell("validate", "run.toml")
+
+
+def test_solvers_that_fit_are_told_though_they_need_settings(shell):
+    text = RUN[: RUN.index("[[prior]]")].replace("blind-blur", "identity").replace('size = 3\nown_kernels = ["z"]', "")
+    (shell.folder / "run.toml").write_text(text + '[[prior]]\nuse = "tv-denoiser"\n[solver]\nuse = "fista"\n')
+    assert "(solvers that fit: plug-and-play)" in shell("validate", "run.toml", code=2)
+
+
 def test_each_unknown_is_scored_over_what_cannot_be_told_apart_image_by_image(shell):
     shell("run", "run.toml")
     result, data = preimage.open_dataset(shell.folder / "out.zarr"), dataset()

@@ -211,6 +211,11 @@ MODULES = {
         @hookimpl
         def preimage_solver(settings: Settings) -> object:
             return SimpleNamespace(needs=Needs({needs}))
+
+        @hookimpl
+        def preimage_examples(folder):
+            (folder / "written").touch()
+            yield Settings(max_iter=3), "a problem"
         '''
         for name, needs in {
             "fista": "operator=(LinearOperator,), prior=(Proximable,), priors=range(1, 2)",

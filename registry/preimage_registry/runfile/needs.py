@@ -1,63 +1,71 @@
-"""Whether a solver gets what it needs, from the declarations of the other parts, before any data are read."""
+"""Whether solvers get what they need, from the declarations of the other parts, before any data are read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from preimage.errors import PluginError
+from preimage.settings import Settings
 from preimage_registry.bound import BoundMethod
 from preimage_registry.discovery import Method
+from preimage_registry.loading import Plugin
 from preimage_registry.registry import Registry
+from preimage_registry.runfile.uses import Use
+
+if TYPE_CHECKING:
+    from preimage.solving.needs import Given
 
 
-def unmet_needs(parts: Mapping[str, Sequence[BoundMethod]], registry: Registry) -> str:
-    """What the solver lacks and which solvers would fit, in one line; empty if it lacks nothing.
+def unmet_needs(use: Use, registry: Registry) -> str:
+    """What a solver lacks and which solvers would fit in its place, in one line; empty if it lacks nothing.
 
     Raises
     ------
     PluginError : the solver says nothing of its needs.
     """
-    from preimage.solving import unmet  # imports torch, as the solver itself has done
-
-    declared = (
-        parts["operator"][0].declared,
-        [prior.declared for prior in parts["prior"]],
-        parts["likelihood"][0].declared,
-    )
-    solver = parts["solver"][0]
-    lacks = unmet(_needs(solver), *declared)
+    lacks = use.given.unmet(_needs(use.part, use.made))
     if not lacks:
         return ""
-    fitting = []
-    for method in registry.methods:
-        if method.kind == "solver" and not method.blocked:
-            needs = _needs_by_default(method, registry)
-            if needs is not None and not unmet(needs, *declared):
-                fitting.append(_unambiguous(method, registry))
+    fitting = [
+        _told(method, use.part, registry)
+        for method in registry.methods
+        if method.kind == "solver" and not method.blocked and _fits(method, use.given, registry)
+    ]
     fit = f"solvers that fit: {', '.join(fitting)}" if fitting else "no installed solver fits"
-    return f"{solver.name} cannot be used here: {'; '.join(lacks)} ({fit})"
+    return f"{use.part.name} cannot be used here: {'; '.join(lacks)} ({fit})"
 
 
-def _needs(solver: BoundMethod) -> Any:
-    made = solver.make()
+def _needs(part: BoundMethod, made: Any) -> Any:
     if not hasattr(made, "needs"):
-        raise PluginError(f"{solver.plugin.method} is broken: its solver has no `needs`")
+        raise PluginError(f"{part.plugin.method} is broken: its solver has no `needs`")
     return made.needs
 
 
-def _needs_by_default(method: Method, registry: Registry) -> Any | None:
-    """What a solver needs with its default settings; None where it has none or is broken."""
+def _fits(method: Method, given: Given, registry: Registry) -> bool:
+    """Whether a solver would be content with what is given, with settings that are typical of it."""
     try:
         plugin = registry.load(method)
-        return _needs(BoundMethod(plugin, plugin.settings(), registry))
-    except (PluginError, ValidationError):
-        return None
-    except Exception:  # a plugin's factory may raise anything, and this one was not asked for
-        return None
+        parts = (BoundMethod(plugin, settings, registry) for settings in _typical(plugin, registry))
+        return any(not given.unmet(_needs(part, part.make())) for part in parts)
+    except Exception:  # a plugin may raise anything, and this one was not asked for
+        return False
 
 
-def _unambiguous(method: Method, registry: Registry) -> str:
-    return method.name if registry.why(method) == "used" else method.full_name
+def _typical(plugin: Plugin, registry: Registry) -> Iterator[Settings]:
+    """The default settings, or those of the examples where some have no default."""
+    try:
+        yield plugin.settings()
+    except ValidationError:
+        with tempfile.TemporaryDirectory() as folder:
+            for settings, _ in registry.call(plugin, "preimage_examples", {"folder": Path(folder)}) or ():
+                yield settings
+
+
+def _told(method: Method, instead_of: BoundMethod, registry: Registry) -> str:
+    name = method.name if registry.why(method) == "used" else method.full_name
+    return f"{name} with other settings" if method == instead_of.plugin.method else name

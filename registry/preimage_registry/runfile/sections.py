@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from preimage_registry.registry import Registry
 from preimage_registry.runfile.binding import bind_section, installed, validate
 from preimage_registry.runfile.needs import unmet_needs
 from preimage_registry.runfile.recipe import Ingredient, Recipe
-from preimage_registry.runfile.unknowns import refusal, strange_unknowns
+from preimage_registry.runfile.unknowns import strange_unknowns
+from preimage_registry.runfile.uses import Use, innermost, refusal
 
 PLATFORM: dict[str, type[Settings]] = {
     "simulate": SimulateSettings,
@@ -97,9 +99,9 @@ def _resolve(source: Source, registry: Registry, folder: Path, required: Sequenc
     if mistakes:
         raise source.mistakes(mistakes)
     if parts["solver"]:
-        lacks = unmet_needs(parts, registry)
-        mistakes += strange_unknowns(parts)
-        mistakes += [Mistake(("solver",), misfit)] if (misfit := lacks or refusal(parts)) else []
+        use = Use.of(parts)
+        lacks = innermost(partial(unmet_needs, registry=registry), use)
+        mistakes += [*strange_unknowns(parts), *(lacks or innermost(refusal, use))]
         if mistakes:
             told = source.mistakes(mistakes)
             raise CapabilityError(str(told)) if lacks else told
