@@ -80,7 +80,7 @@ def test_the_block_follows_from_the_memory(tmp_path, make_run):
         budget = int((PROCESS + rows * row + 10) / USABLE)
         assert dict(make_run(path=path, compute={"memory": budget}).plan.solve.block) == expected
     with pytest.raises(RequestError, match=r"compute.memory = 740 MiB is too little: the smallest block needs"):
-        make_run(path=path, compute={"memory": int(PROCESS / USABLE) + 10})
+        make_run(path=path, compute={"memory": int(PROCESS / USABLE) + 10, "probe": False})
 
 
 def test_a_solver_that_does_not_declare_its_memory_is_not_taken_to_need_none(make_run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,10 +22,10 @@ from preimage.volumes.markers import Beside
 from preimage.volumes.memory import keep_heap, release_heap
 from preimage.volumes.planning.axes import split_dims
 from preimage.volumes.planning.layouts import check_write_units
-from preimage.volumes.planning.memory_model import Model
+from preimage.volumes.planning.memory_model import Model, settled_process
 from preimage.volumes.planning.plan import Plan
-from preimage.volumes.planning.planner import make_plan
-from preimage.volumes.planning.probing import Probe, probe
+from preimage.volumes.planning.planner import NothingFits, make_plan
+from preimage.volumes.planning.probing import Probe, measured_model, probe, probe_process, worth_probing
 from preimage.volumes.progress import Progress, Several
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.scoring import misfit_totals, score
@@ -32,9 +33,6 @@ from preimage.volumes.tasks.guards import disk_errors, interruptible
 from preimage.volumes.tasks.numbers import merged, run_numbers
 from preimage.volumes.tasks.task import Facts, Task
 from preimage.volumes.verifying import lost_blocks
-
-OFF = 1.2
-"""A block that needs so many times what was declared is planned anew."""
 
 
 @dataclass
@@ -48,6 +46,7 @@ class Run:
     recipe : the resolved run file as plain data.
     progress : who watches.
     planned : the plan to follow, such as that of an earlier run of this recipe; else one is made.
+    probed : what a block of every stage of the plan took, as it was before; None if nobody has measured.
     """
 
     chain: Chain
@@ -64,7 +63,8 @@ class Run:
         if not self.compute.on_a_cluster:
             choose_device(self.compute.device)  # that it is not there is better said now
         self.resolved: Resolved = resolve(self.chain, rewrite=self.compute.rewrite)
-        self.plan: Plan = self.planned or make_plan(self.resolved, self.compute)
+        self.plan: Plan = self.planned or self._declared_plan()
+        self.probed: tuple[Probe, ...] | None = None
         for stage in self.plan.stages:
             check_write_units(stage)
         self.beside = Beside(self.output.path)
@@ -107,20 +107,32 @@ class Run:
 
     @property
     def wants_probe(self) -> bool:
-        """Whether the plan relies on what methods declare: the memory decides about blocks, and nobody measured yet."""
-        return self.compute.probe and not self.compute.blocks and self.planned is None and self.plan.solve.n_blocks > 1
+        """Whether the plan relies on what methods declare where it matters, and nobody has measured yet."""
+        unseen = self.compute.probe and self.planned is None and self.probed is None
+        return unseen and worth_probing(self.plan, self.compute)
 
-    def probe(self) -> Probe | None:
-        """Begin one block in another process, and plan anew if that takes more, or much less, than was declared."""
+    def probe(self) -> tuple[Probe, ...] | None:
+        """Do a block of every stage in another process, and plan anew by what that takes."""
         try:
-            found = probe(self.builder, self.recipe, self.plan)
+            self.probed = probe(self.builder, self.recipe, self.plan)
         except RunError as error:  # such as on a machine without the workers' GPU
             self.progress.noted(f"the plan relies on what methods declare: {error}")
             return None
-        model = Model(found.process, found.block / self.plan.solve.memory)
-        if not (1 / OFF <= model.factor <= OFF and 1 / OFF <= model.process / self.plan.process <= OFF):
-            self.plan = make_plan(self.resolved, self.compute, model)
-        return found
+        if self.planned is None:
+            self.plan = make_plan(self.resolved, self.compute, measured_model(self.plan, self.compute, self.probed))
+        return self.probed
+
+    def _declared_plan(self) -> Plan:
+        """The plan by what is declared; of a worker's process what is assumed is measured before a run is refused."""
+        try:
+            return make_plan(self.resolved, self.compute)
+        except NothingFits as error:
+            refused = error
+        if self.compute.probe:
+            with contextlib.suppress(RunError):
+                process = probe_process(self.builder, self.recipe, self.compute.threads)
+                return make_plan(self.resolved, self.compute, Model(settled_process(process)))
+        raise refused
 
     def _new_record(self, device: str) -> dict[str, Any]:
         parts = self.resolved.parts

@@ -29,7 +29,7 @@ def show_plan(run: Run, *, probe: bool = False) -> None:
     for note in plan.notes:
         typer.echo(note)
     if found is not None:
-        _show_probe(run, found)
+        _show_probe(run, found[-1])
 
 
 def _show_probe(run: Run, found: Probe) -> None:

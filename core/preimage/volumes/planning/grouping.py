@@ -8,6 +8,7 @@ import xarray as xr
 
 from preimage.declarations import Axis
 from preimage.volumes.planning.axes import chained
+from preimage.volumes.planning.plan import Steps
 from preimage.volumes.resolve import Element, Resolved
 
 
@@ -45,6 +46,11 @@ class Group:
     def elements(self) -> Sequence[Element]:
         """The preparations."""
         return self.resolved.elements[self.first : self.last]
+
+    @property
+    def steps(self) -> Steps:
+        """What of the chain it does."""
+        return self.first, self.last + self.solves
 
     def try_to_add(self) -> bool:
         """Put the element before the first into the group, unless nothing, or not what is asked, could be cut then."""

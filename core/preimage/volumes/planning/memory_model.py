@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import xarray as xr
 
@@ -15,6 +15,7 @@ from preimage.run_settings import ComputeSettings
 from preimage.space import AnySpace
 from preimage.volumes.planning.grouping import Group
 from preimage.volumes.planning.layouts import estimate_spaces
+from preimage.volumes.planning.plan import Steps
 
 PROCESS = 555 * 2**20
 """Bytes of a worker's process before it has read anything: Python, torch, zarr."""
@@ -24,19 +25,34 @@ UNDECLARED = Memory(fixed=40 * 2**20, per_input=10.0)
 """What a chain is taken to need for a part that works on all the data and does not say."""
 
 
+OFF = 1.2
+"""A declaration that is off by no more than this is taken as it is: what a plan may not use leaves room for it."""
+STEP = 128 * 2**20
+"""Bytes in which a measured process is counted."""
+
+
 @dataclass(frozen=True)
 class Model:
     """What a worker needs: its process, and by how much blocks need more than is declared.
 
     The defaults are for before anything was measured.
+
+    Attributes
+    ----------
+    factors : for steps of the chain that are done together, how many times what they declare a block needs.
     """
 
     process: int = PROCESS
-    factor: float = 1.0
+    factors: Mapping[Steps, float] = field(default_factory=dict)
 
     def budget(self, compute: ComputeSettings) -> float:
         """Bytes that a block may need."""
         return USABLE * int(compute.memory) - self.process
+
+    def factor(self, steps: Steps) -> float:
+        """How many times what they declare some steps need; of several that were measured apart, the most."""
+        first, stop = steps
+        return max((f for (i, j), f in self.factors.items() if first <= i and j <= stop), default=1.0)
 
     def needs(self, group: Group, block: Mapping[str, int]) -> float:
         """Bytes that a block is predicted to need at its peak, beside the process; its halo is counted in."""
@@ -50,7 +66,26 @@ class Model:
         ):
             data *= 2  # methods count complex data, and these are their magnitudes
         image = _image_bytes(group.resolved.domain, _fractions(group, block, overlap=True)) if group.solves else 0.0
-        return self.factor * (total.fixed + total.workspace + total.per_input * data + total.per_image * image)
+        declared = total.fixed + total.workspace + total.per_input * data + total.per_image * image
+        return self.factor(group.steps) * declared
+
+
+def settled_factor(measured: float, declared: float) -> float:
+    """How many times what is declared a block is taken to need: the power of OFF² that is nearest to what was measured.
+
+    Memory as it is measured varies by a few percent from one process to the next, and a plan must not. Whatever lies
+    within OFF of a power, either way, comes to that power: a declaration that is right to within OFF stays as it is,
+    and one that is wrong is corrected to within OFF. So plans of the same run are equal unless what its blocks need is,
+    by chance, within these few percent of the border between two powers (1.2, 1.73, 2.49 … times what is declared,
+    or as many times less): no rounding of a number that varies can promise more. `compute.blocks` can, and so can a
+    plan that is kept: a run that goes on and one that is reproduced have theirs from the record.
+    """
+    return float(OFF ** (2 * round(math.log(max(measured, 1.0) / max(declared, 1.0), OFF**2))))
+
+
+def settled_process(measured: float) -> int:
+    """What a process that was measured is taken to need: whole steps, for the same reason as `settled_factor`."""
+    return math.ceil(measured / STEP) * STEP
 
 
 def _declared(group: Group) -> Memory:

@@ -13,6 +13,8 @@ Region = Mapping[str, Bounds]
 """A part of the data along some dims; all of the others."""
 Margins = Mapping[str, tuple[int, int]]
 """How far something looks beyond a region along some dims, towards 0 and away from it."""
+Steps = tuple[int, int]
+"""Steps of a chain that are done together, as a half-open range: its preparations in order, then the solve."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class StagePlan:
     overlap: Margins = field(default_factory=dict)
 
     @property
+    def steps(self) -> Steps:
+        """What of the chain it does."""
+        return self.first, self.last + self.solves
+
+    @property
     def grid(self) -> tuple[int, ...]:
         """Number of blocks along each dim that is cut."""
         return tuple(math.ceil(n / self.block[dim]) for dim, n in self.sizes.items())
@@ -86,10 +93,28 @@ class StagePlan:
     def region(self, index: int) -> dict[str, Bounds]:
         """The part of one block; the last dim is counted fastest."""
         found = {}
-        for (dim, n), count in zip(reversed(list(self.sizes.items())), reversed(self.grid), strict=True):
+        for dim, count in zip(reversed(list(self.sizes)), reversed(self.grid), strict=True):
             index, at = divmod(index, count)
-            found[dim] = (at * self.block[dim], min((at + 1) * self.block[dim], n))
+            found[dim] = self._part(dim, at)
         return dict(reversed(found.items()))
+
+    def _part(self, dim: str, at: int) -> Bounds:
+        """What of a dim the blocks at one place along it have."""
+        return at * self.block[dim], min((at + 1) * self.block[dim], self.sizes[dim])
+
+    @property
+    def largest(self) -> int:
+        """The block that needs most: where blocks look beyond themselves, one that has others on both sides."""
+        index = 0
+        for dim, count in zip(self.sizes, self.grid, strict=True):
+            lengths = [stop - start for start, stop in (self._seen(dim, at) for at in range(count))]
+            index = index * count + lengths.index(max(lengths))
+        return index
+
+    def _seen(self, dim: str, at: int) -> Bounds:
+        """What of a dim the blocks at one place along it look at."""
+        halo, (before, after) = self.halo.get(dim, 0), self.overlap.get(dim, (0, 0))
+        return self._grown({dim: self._part(dim, at)}, {dim: (halo + before, halo + after)})[dim]
 
     def widened(self, region: Region, reach: Mapping[str, int]) -> dict[str, Bounds]:
         """A region with as much on both sides along some dims, up to the edges of the data."""

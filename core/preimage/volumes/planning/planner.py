@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from preimage.volumes.tasks.numbers import run_numbers
 DECLARED = Model()
 
 
+class NothingFits(RequestError):
+    """Not even the smallest block fits into the memory."""
+
+
 def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLARED) -> Plan:
     """Plan a run.
 
@@ -32,7 +36,8 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
 
     Raises
     ------
-    RequestError : `blocks` names a dim that cannot be cut, or no block fits into the memory.
+    RequestError : `blocks` names a dim that cannot be cut.
+    NothingFits : no block fits into the memory.
     """
     whole = Group.of_all(resolved)
     fits = not compute.blocks and model.needs(whole, {}) <= model.budget(compute)
@@ -49,7 +54,7 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
         memory=int(compute.memory),
         threads=compute.threads,
         process=model.process,
-        notes=(*_proposals(resolved), *_rounds(resolved, stages[-1]), why),
+        notes=(*_proposals(resolved), *_rounds(resolved, stages[-1]), *_misdeclared(stages, model), why),
     )
 
 
@@ -110,7 +115,7 @@ def _fitting_block(group: Group, compute: ComputeSettings, model: Model) -> dict
         fitting = bisect.bisect_right(range(1, n + 1), budget, key=lambda k: model.needs(group, {**block, dim: k}))
         block[dim] = _even(max(1, fitting), n, _chunk(group, dim))
     if model.needs(group, block) > budget:
-        raise RequestError(_too_little(group, compute, model, block))
+        raise NothingFits(_too_little(group, compute, model, block))
     return block
 
 
@@ -184,6 +189,15 @@ def _rounds(resolved: Resolved, solve: StagePlan) -> list[str]:
     most = resolved.chain.make_solver().stop.max_iter
     dims = ", ".join(f"{before + after} along {dim}" for dim, (before, after) in solve.overlap.items())
     return [f"blocks share pixels, {dims}, and agree on them in rounds, at most {most}: each reads all data anew"]
+
+
+def _misdeclared(stages: Sequence[StagePlan], model: Model) -> list[str]:
+    """Of which stages a plan does not follow from what is declared."""
+    return [
+        f"stage {i} is planned for {factor:.2g} times the memory that its parts declare: a block of it took about that"
+        for i, stage in enumerate(stages, 1)
+        if (factor := model.factor(stage.steps)) != 1
+    ]
 
 
 def _proposals(resolved: Resolved) -> list[str]:

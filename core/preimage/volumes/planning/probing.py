@@ -1,7 +1,7 @@
-"""The probe: one block, begun in a process of its own, tells what a block really needs and how long it takes.
+"""The probe: a block of every stage, done in a process of its own, tells what it really needs and how long it takes.
 
-What methods declare of their memory is a model. A process of its own is asked because memory that a process once held
-is not seen to be given back, and because what libraries take when they are loaded is counted too.
+What methods declare of their memory is a model. Processes of their own are asked because memory that a process once
+held is not seen to be given back, and because what libraries take when they are loaded is counted too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import torch
 import xarray as xr
 
@@ -23,18 +24,30 @@ from preimage.errors import RunError
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.solving import State, load_state, save_state
 from preimage.solving.state import hollow
+from preimage.volumes.creating import create_scratch
 from preimage.volumes.devices import choose_device
 from preimage.volumes.engines.environment import worker_environment
 from preimage.volumes.memory import held, peak
+from preimage.volumes.planning.memory_model import Model, settled_factor, settled_process
 from preimage.volumes.planning.plan import Plan, within
 from preimage.volumes.resolve import resolve
+from preimage.volumes.tasks.block import store_block
 from preimage.volumes.tasks.fitting import fitted_now
 from preimage.volumes.tasks.misfits import misfits
+from preimage.volumes.tasks.numbers import numbers_of_block
 from preimage.volumes.tasks.sharing import shared_block
 from preimage.volumes.tasks.worker import Worker, build_chain
 
 STEPS = 3
 """Iterations after which no more memory is expected to be taken."""
+
+
+SURE = 2.0
+"""A stage that would fit if its blocks needed so many times what is declared is not worth a probe.
+
+Of the memory a plan relies on 0.75, so that even 2.6 times would be within what the worker may use. It is this that
+decides about a volume that fits as a whole: to begin one costs a few iterations of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,55 +58,114 @@ class Probe:
     ----------
     process : bytes of a worker's process before its first block.
     block : bytes that a block of the stage took beside that.
+    numbers : seconds that it takes to reduce a block to the numbers of the run.
     before, step : seconds until the first iteration, and of one; where blocks agree, seconds around a round, and in it.
+        A stage that does not solve takes all of them before.
     """
 
     process: int
     block: int
+    numbers: float
     before: float
     step: float
 
 
-def probe(builder: str, recipe: Mapping[str, Any], plan: Plan) -> Probe:
-    """Begin the first block of the solve in another process, and see what it takes.
+def probe(builder: str, recipe: Mapping[str, Any], plan: Plan) -> tuple[Probe, ...]:
+    """Do a block of every stage in a process of its own, and see what it takes; of the solve, begin one.
+
+    It is the block that needs most. Nothing is left of it.
 
     Raises
     ------
     RunError : it failed; the message says how.
     """
-    asked = json.dumps({"builder": builder, "recipe": dict(recipe), "plan": plan.to_json()})
+    return tuple(
+        Probe(**_asked(builder, recipe, plan.threads, plan=plan.to_json(), stage=i)) for i in range(len(plan.stages))
+    )
+
+
+def probe_process(builder: str, recipe: Mapping[str, Any], threads: int) -> int:
+    """See how many bytes a worker's process takes before its first block.
+
+    Raises
+    ------
+    RunError : it failed; the message says how.
+    """
+    return int(_asked(builder, recipe, threads)["process"])
+
+
+def worth_probing(plan: Plan, compute: ComputeSettings) -> bool:
+    """Whether memory decides about a stage of this plan, so that what its blocks really need matters."""
+    budget = Model(plan.process).budget(compute)
+    return any(SURE * stage.memory > budget for stage in plan.stages if not (stage.solves and compute.blocks))
+
+
+def measured_model(plan: Plan, compute: ComputeSettings, found: Sequence[Probe]) -> Model:
+    """What a worker needs, by the probe of a plan that was made of what is declared.
+
+    It is rounded, so that probes of the same run come to the same plan: see `settled_factor` for what that promises.
+    Of a stage that would fit by far either way what is declared is kept: what libraries take at first is then most.
+    """
+    process = settled_process(max(one.process for one in found))
+    budget = Model(process).budget(compute)
+    return Model(
+        process,
+        {
+            stage.steps: settled_factor(one.block, stage.memory)
+            for stage, one in zip(plan.stages, found, strict=True)
+            if SURE * max(one.block, stage.memory) > budget
+        },
+    )
+
+
+def _asked(builder: str, recipe: Mapping[str, Any], threads: int, **what: Any) -> dict[str, Any]:
+    """What a process of its own found."""
     done = subprocess.run(
         [sys.executable, "-m", "preimage.volumes.planning.probing"],
-        input=asked,
+        input=json.dumps({"builder": builder, "recipe": dict(recipe), **what}),
         capture_output=True,
         text=True,
-        env=worker_environment(plan.threads),
+        env=worker_environment(threads),
         check=False,
     )
     if done.returncode:
         last = [line.strip() for line in done.stderr.splitlines() if line.strip()][-1:]
         raise RunError(f"the probe of one block ended with code {done.returncode}: {' '.join(last)}")
-    return Probe(**json.loads(done.stdout.splitlines()[-1]))
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def _measure(builder: str, recipe: Mapping[str, Any], plan: Plan) -> Probe:
-    compute = ComputeSettings.model_validate(recipe["compute"])
-    output = OutputSettings.model_validate(recipe["output"])
-    torch.set_num_threads(plan.threads)
-    resolved = resolve(build_chain(builder, recipe), rewrite=compute.rewrite)
-    worker = _Unstored(
-        output.path, resolved, plan, compute, output.history, torch.device(choose_device(compute.device))
-    )
-    stage = len(plan.stages) - 1
-    region = plan.solve.region(0)
+def _measure(worker: _Unstored, index: int) -> Probe:
+    """Do what a worker does for a block: fit, reduce to numbers, prepare, solve."""
+    stage = worker.plan.stages[index]
     process = held()
+    for element in range(stage.first, stage.last):
+        worker.fitted_here[element] = fitted_now(worker, index, element)
     started = time.perf_counter()
-    for index in range(plan.solve.first, plan.solve.last):
-        worker.fitted_here[index] = fitted_now(worker, stage, index)
-    dataset, solved = worker.prepared(stage, region)
-    shared = shared_block(worker, stage, region) if plan.solve.overlap else None
+    if stage.solves and worker.plan.scalars:
+        numbers_of_block(worker, index, stage.largest)
+    numbers = time.perf_counter() - started
+    before, step = _begun(worker, index) if stage.solves else _stored(worker, index)
+    return Probe(process, peak() - process, numbers, before, step)
+
+
+def _stored(worker: _Unstored, index: int) -> tuple[float, float]:
+    """Prepare a block and store it; return the seconds that it takes, and of an iteration, 0."""
+    started = time.perf_counter()
+    stage = worker.plan.stages[index]
+    create_scratch(worker.output, worker.plan, index)
+    store_block(worker, index, stage.largest, stage.region(stage.largest))
+    return time.perf_counter() - started, 0.0
+
+
+def _begun(worker: _Unstored, index: int) -> tuple[float, float]:
+    """Begin to solve a block; return the seconds before the first iteration, and of one."""
+    stage, solver = worker.plan.stages[index], worker.solver
+    region = stage.region(stage.largest)
+    started = time.perf_counter()
+    dataset, solved = worker.prepared(index, region)
+    shared = shared_block(worker, index, region) if stage.overlap else None
     problem = shared.share if shared else worker.problem(region, dataset)
-    solver = worker.solver
     with torch.no_grad():
         state = solver.start(problem)
         before = time.perf_counter() - started
@@ -109,7 +181,7 @@ def _measure(builder: str, recipe: Mapping[str, Any], plan: Plan) -> Probe:
             misfits(worker, dataset, problem, state.x, within(solved, region))
         estimate = state.x * worker.scale  # as it would be stored
         del estimate
-    return Probe(process, peak() - process, before, step)
+    return before, step
 
 
 def _kept(state: State) -> float:
@@ -137,6 +209,9 @@ class _Unstored(Worker):
             dataset = element.preparation.describe(dataset)
         return dataset
 
+    def check_ours(self) -> None:
+        pass
+
     @property
     def scalars(self) -> Mapping[str, float]:
         return dict.fromkeys(self.plan.scalars, 1.0)
@@ -145,8 +220,23 @@ class _Unstored(Worker):
 def main() -> None:
     """Read what to probe from standard input, and answer by a line."""
     asked = json.load(sys.stdin)
-    found = _measure(asked["builder"], asked["recipe"], Plan.from_json(asked["plan"]))
-    sys.stdout.write("\n" + json.dumps(asdict(found)) + "\n")
+    compute = ComputeSettings.model_validate(asked["recipe"]["compute"])
+    torch.set_num_threads(compute.threads)
+    resolved = resolve(build_chain(asked["builder"], asked["recipe"]), rewrite=compute.rewrite)
+    if "plan" in asked:
+        with tempfile.TemporaryDirectory() as folder, dask.config.set(scheduler="synchronous"):
+            worker = _Unstored(
+                output=Path(folder) / "probe.zarr",
+                resolved=resolved,
+                plan=Plan.from_json(asked["plan"]),
+                compute=compute,
+                history=OutputSettings.model_validate(asked["recipe"]["output"]).history,
+                device=choose_device(compute.device),
+            )
+            found = asdict(_measure(worker, asked["stage"]))
+    else:
+        found = {"process": held()}
+    sys.stdout.write("\n" + json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
