@@ -195,6 +195,47 @@ def block_seed(seed: int, domain: AnySpace, region: Region) -> int:
     return derive_seed(seed, "solve", *(region[dim][0] if dim in region else 0 for dim in domain.sizes))
 
 
+def read_record(output: Path, run: str | None = None) -> dict[str, Any]:
+    """The record of a run in its store.
+
+    Raises
+    ------
+    RunError : the store is not here, or is of another run.
+    """
+    if not output.exists():
+        raise RunError(f"{output} is not there on this worker: the run's folder must be on a disk that all workers see")
+    record = stores.read_attributes(output)
+    if run is not None:
+        check_run(output, run, record)
+    return record
+
+
+def resolve_here(builder: str, record: Mapping[str, Any]) -> Resolved:
+    """The chain of a run, built by this process.
+
+    Raises
+    ------
+    RunError : what is installed here is not what it was planned with.
+    """
+    recipe = record["recipe"]
+    try:
+        resolved = resolve(
+            build_chain(builder, recipe), rewrite=ComputeSettings.model_validate(recipe["compute"]).rewrite
+        )
+    except (ImportError, AttributeError, PreimageError) as error:
+        raise RunError(
+            f"a worker cannot make the parts of the run: {error}. "
+            "Install the same methods everywhere, and have all workers see the same files"
+        ) from error
+    if differing := differing_parts(record["parts"], described_parts(resolved.parts)):
+        raise RunError(
+            "a worker has other methods installed than the run was planned with: "
+            + "; ".join(differing)
+            + ". Install the same versions everywhere"
+        )
+    return resolved
+
+
 def open_worker(
     output: Path,
     builder: str,
@@ -215,33 +256,14 @@ def open_worker(
     ------
     RunError : the store is not here, is of another run, or what is installed here is not what it was planned with.
     """
-    if not output.exists():
-        raise RunError(f"{output} is not there on this worker: the run's folder must be on a disk that all workers see")
-    record = stores.read_attributes(output)
-    if run is not None:
-        check_run(output, run, record)
+    record = read_record(output, run)
     recipe = record["recipe"]
-    compute = ComputeSettings.model_validate(recipe["compute"])
-    if resolved is None:
-        try:
-            resolved = resolve(build_chain(builder, recipe), rewrite=compute.rewrite)
-        except (ImportError, AttributeError, PreimageError) as error:
-            raise RunError(
-                f"a worker cannot make the parts of the run: {error}. "
-                "Install the same methods everywhere, and have all workers see the same files"
-            ) from error
-        if differing := differing_parts(record["parts"], described_parts(resolved.parts)):
-            raise RunError(
-                "a worker has other methods installed than the run was planned with: "
-                + "; ".join(differing)
-                + ". Install the same versions everywhere"
-            )
     beside = Beside(output)
     return Worker(
         output=output,
-        resolved=resolved,
+        resolved=resolved or resolve_here(builder, record),
         plan=Plan.from_json(record["plan"]),
-        compute=compute,
+        compute=ComputeSettings.model_validate(recipe["compute"]),
         history=OutputSettings.model_validate(recipe["output"]).history,
         device=torch.device(record["device"]),
         run=record["run"],
