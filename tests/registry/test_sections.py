@@ -278,6 +278,7 @@ FORM = "write key=value, such as solver.max_iter=80 or prior.1.weight=2"
         ("solver.max_iter=1\nseed=2", f"--set solver.max_iter: {INTEGER}, not '1\\nseed=2'"),  # one value, not two
         ("seed=x", "--set seed: a seed is an integer from 0, not 'x'"),
         ("slover.use=fista", "--set slover: there is no such section (did you mean 'solver'?)"),
+        ("prior=[{use='smoth'}]", "--set prior.1.use: there is no prior 'smoth' (did you mean 'smooth'?)"),
         ("prior.2.use=smoth", "--set prior.2.use: there is no prior 'smoth' (did you mean 'smooth'?)"),
         ("prior.2.weight=1", '--set prior.2: say which one by use = "..." (installed: smooth, sparsity)'),
         ("solver.max_iter", f"--set solver.max_iter: {FORM}"),

@@ -38,6 +38,10 @@ class Source:
         ordered = sorted(found, key=lambda mistake: self._line(mistake.key))
         return Mistakes(ordered, [self._place(mistake.key) + told(mistake) for mistake in ordered])
 
+    def place(self, key: Key) -> str:
+        """Where a key stands, such as `scan.toml:14: prior.1`, to begin a message with."""
+        return self._place(key) + dotted(key)
+
     def _place(self, key: Key) -> str:
         if self._line(key) == _AFTER_ALL:
             return "--set "
@@ -47,12 +51,10 @@ class Source:
 
     def _line(self, key: Key) -> float:
         """The line of the key, or of the nearest one round it that is written."""
-        for end in range(len(key), 0, -1):
-            if key[:end] in self.given:
-                return _AFTER_ALL
-            if key[:end] in self.lines:
-                return self.lines[key[:end]]
-        return 1
+        round_it = [key[:end] for end in range(len(key), 0, -1)]
+        if not self.given.isdisjoint(round_it):  # what the file says there was replaced
+            return _AFTER_ALL
+        return next((self.lines[one] for one in round_it if one in self.lines), 1)
 
 
 _AFTER_ALL = float("inf")
