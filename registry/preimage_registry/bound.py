@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from preimage.errors import PluginError
+from preimage.errors import PluginError, RequestError
 from preimage.hookspecs import KINDS
 from preimage.settings import Settings
 from preimage_registry.loading import Dims, Plugin
@@ -22,12 +22,15 @@ class BoundMethod:
     settings : validated.
     registry : through which its hooks are called.
     on : for a prior, the unknown that it is for; None where there is one.
+    place : where its section stands, such as `scan.toml:14: prior.1`, with which what it refuses is told; empty inside
+        settings, of which the section round it tells.
     """
 
     plugin: Plugin
     settings: Settings
     registry: Registry
     on: str | None = None
+    place: str = ""
 
     @property
     def kind(self) -> str:
@@ -90,4 +93,9 @@ class BoundMethod:
 
     def ask(self, hook: str, **context: Any) -> Any | None:
         """Call another hook of the method; None if it does not implement it."""
-        return self.registry.call(self.plugin, hook, {**context, "settings": self.settings})
+        try:
+            return self.registry.call(self.plugin, hook, {**context, "settings": self.settings})
+        except RequestError as error:
+            if self.place:
+                error.args = (f"{self.place}: {error}",)
+            raise

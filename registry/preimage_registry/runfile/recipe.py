@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from preimage.errors import RequestError
 from preimage.hookspecs import KINDS
 from preimage.run_settings import ComputeSettings, OutputSettings, SimulateSettings
 from preimage_registry.bound import BoundMethod
-from preimage_registry.documents.mistakes import told
+from preimage_registry.documents.mistakes import dotted, told
 from preimage_registry.documents.validation import validation_mistakes
 from preimage_registry.registry import Registry
 from preimage_registry.runfile.binding import binding
@@ -39,6 +39,7 @@ class Ingredient:
     distribution, version, entry_point : where it is from.
     settings : all of them, defaults included, as JSON has them.
     on : for a prior, the unknown that it is for; None where there is one.
+    place : where its section was read, for messages. It decides nothing, and is not written.
     """
 
     name: str
@@ -47,13 +48,17 @@ class Ingredient:
     entry_point: str
     settings: Mapping[str, Any]
     on: str | None = None
+    place: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, part: BoundMethod) -> Ingredient:
         """The ingredient that a part is."""
         method = part.plugin.method
-        settings = _dump(part.settings)
-        return cls(method.name, method.distribution, method.version, method.entry_point.value, settings, part.on)
+        settings, entry_point = _dump(part.settings), method.entry_point.value
+        return cls(method.name, method.distribution, method.version, entry_point, settings, part.on, part.place)
+
+    def _plain(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "place"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Recipe:
             if version > VERSION:
                 raise RequestError(f"the recipe is of version {version}, this preimage reads up to {VERSION}: upgrade")
             return cls(
-                parts={kind: tuple(Ingredient(**one) for one in plain["parts"].get(kind, ())) for kind in KINDS},
+                parts={kind: tuple(_ingredients(kind, plain["parts"].get(kind, ()))) for kind in KINDS},
                 seed=plain["seed"],
                 simulate=_load(SimulateSettings, plain["simulate"]),
                 compute=ComputeSettings.model_validate(plain["compute"]),
@@ -132,7 +137,7 @@ class Recipe:
     def _plain(self) -> dict[str, Any]:
         return {
             "seed": self.seed,
-            "parts": {kind: [vars(one) for one in self.parts[kind]] for kind in KINDS},
+            "parts": {kind: [one._plain() for one in self.parts[kind]] for kind in KINDS},
             "simulate": _dump(self.simulate),
             "compute": _dump(self.compute),
             "output": _dump(self.output),
@@ -147,6 +152,12 @@ def _load(model: type[_Model], plain: Any) -> _Model | None:
     return None if plain is None else model.model_validate(plain)
 
 
+def _ingredients(kind: str, plain: Iterable[Mapping[str, Any]]) -> Iterator[Ingredient]:
+    """Those of a kind, whose places are known by their numbers alone."""
+    for i, one in enumerate(plain):
+        yield Ingredient(**one, place=dotted((kind, i) if KINDS[kind].many else (kind,)))
+
+
 def _bind(registry: Registry, kind: str, one: Ingredient) -> BoundMethod:
     plugin = registry.load(registry.find(kind, f"{one.distribution}:{one.name}"))
     try:
@@ -155,4 +166,4 @@ def _bind(registry: Registry, kind: str, one: Ingredient) -> BoundMethod:
     except ValidationError as error:
         wrong = "; ".join(map(told, validation_mistakes(error, one.settings, plugin.settings, one.name)))
         raise RequestError(f"{plugin.method} does not take the settings of {one.version}: {wrong}") from None
-    return BoundMethod(plugin, settings, registry, one.on)
+    return BoundMethod(plugin, settings, registry, one.on, one.place)

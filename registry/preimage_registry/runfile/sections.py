@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def _resolve(source: Source, registry: Registry, folder: Path, required: Sequenc
     platform: dict[str, Any] = {"simulate": None, "output": None}
     for kind, at, section in _sections_of_methods(values, mistakes):
         try:
-            parts[kind].append(bind_section(registry, kind, section, folder, at))
+            part = bind_section(registry, kind, section, folder, at)
+            parts[kind].append(replace(part, place=source.place(at)))
         except Mistakes as error:
             mistakes += error.found
     for name in PLATFORM.keys() & values.keys():
