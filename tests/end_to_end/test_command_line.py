@@ -73,6 +73,17 @@ def test_dry_run_prints_the_plan_and_writes_nothing(shell):
     assert not (shell.folder / "out.zarr").exists()
 
 
+def test_dry_run_says_that_blocks_may_be_others_once_one_was_tried_and_probe_tries_them(shell):
+    little = ("--set", "compute.blocks={}", "--set", "compute.memory=820 MiB")  # the parts count on 40 MiB of workspace
+    said = shell("run", "run.toml", "--dry-run", *little)
+    assert "these blocks follow from what the parts declare" in said
+    said = shell("run", "run.toml", "--dry-run", "--probe", *little, "--set", "compute.workers=2")
+    assert "these blocks" not in said
+    assert "stage 1: a block that was tried, of 1, took" in said
+    assert "all blocks of all stages take about" in said
+    assert "on 2 workers" in said
+
+
 def test_a_run_prints_its_numbers_and_going_on_changes_nothing(shell):
     said = shell("run", "run.toml")
     assert "PSNR" in said

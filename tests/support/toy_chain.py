@@ -243,7 +243,7 @@ def build(recipe):
         lambda: Descent(**options.get("solver", {})),
         declared=Descent,
         hooks={
-            "preimage_scalars": lambda **_: NORM,
+            "preimage_scalars": lambda **_: NORM if options.get("numbers", True) else {},
             "preimage_memory": lambda **_: None if options.get("undeclared") else Memory(),
         },
     )

@@ -14,6 +14,7 @@ import safetensors
 import torch
 import xarray as xr
 from support.bitwise import assert_bitwise_equal
+from support.counting import count_traffic
 from support.dask_processes import Scheduler
 from support.drivers import ENVIRONMENT, PATIENCE
 from support.toy_chain import ToyPart
@@ -313,6 +314,13 @@ def test_a_block_can_be_begun_to_see_what_a_round_takes(folder, tmp_path):
     assert min(found.step, found.before, found.process) > 0
     assert run.plan.solve.block == SLABS
     assert not run.output.path.exists()
+
+
+def test_every_round_counts_in_the_bytes_that_a_plan_reads(folder, tmp_path, monkeypatch):
+    run = planned(run_file(tmp_path / "a.json", folder / "real.zarr", rounds=3, inner={**PDHG, "max_iter": 2}))
+    read, written = count_traffic(monkeypatch)
+    run.execute()
+    assert (read[0], written[0]) == (run.plan.solve.bytes_read, run.plan.solve.bytes_written)
 
 
 def test_a_tolerance_ends_the_rounds(folder, tmp_path, agreed):

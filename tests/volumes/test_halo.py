@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from support.counting import count_traffic
 from support.toy_chain import LoaderSettings, StoredLoader, ToyPart, make_gaussian
 
 from preimage.chain import Chain
@@ -118,7 +119,7 @@ def space_of(dataset):
 def make_run(tmp_path):
     random = np.random.default_rng(0)
     values = 5 + random.standard_normal(SHAPE).astype(np.float32)
-    write_dataset(xr.Dataset({"measurement": (("x", "n"), values)}), tmp_path / "in.zarr")
+    write_dataset(xr.Dataset({"measurement": (("x", "n"), values)}), tmp_path / "in.zarr", chunks={"x": 1, "n": 5})
 
     def part(kind, name, make, axes, **more):
         hooks = {"preimage_axes": lambda **_: axes, "preimage_memory": lambda **_: Memory(per_input=100.0)}
@@ -225,6 +226,14 @@ def test_what_is_read_beyond_a_block_counts_in_its_memory(make_run):
     row = memory[1] - memory[0]
     assert memory[0] == pytest.approx((2 + 2 * 2) * row)
     assert memory[2] == pytest.approx(13 * row)  # there is nothing beyond the whole
+
+
+@pytest.mark.parametrize("blocks", BLOCKS)
+def test_what_is_read_beyond_a_block_counts_in_the_bytes_that_a_plan_reads(make_run, monkeypatch, blocks):
+    run = make_run("cut", blocks)
+    read, written = count_traffic(monkeypatch)
+    run.execute()
+    assert (read[0], written[0]) == (run.plan.solve.bytes_read, run.plan.solve.bytes_written)
 
 
 def test_dims_without_a_halo_are_cut_first(make_run):

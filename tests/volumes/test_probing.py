@@ -72,7 +72,7 @@ def memory(beside_process, process=PROCESS):
 def seen(plan, *factors, process=300 * 2**20):
     """Probes of a plan whose blocks need so many times what was predicted."""
     pairs = zip(plan.stages, factors, strict=True)
-    return tuple(Probe(process, int(stage.memory * factor), 0.0, 0.0, 0.0) for stage, factor in pairs)
+    return tuple(Probe(process, int(stage.memory * factor), stage.n_blocks, 0.0, 0.0, 0.0) for stage, factor in pairs)
 
 
 # --- what is made of a measurement ------------------------------------------------------------------------------------

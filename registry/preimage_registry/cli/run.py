@@ -17,7 +17,9 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan: stages, blocks, memory, bytes.")] = False,
     probe: Annotated[
         bool,
-        typer.Option("--probe", help="With --dry-run: begin one block, to see what it needs and how long it takes."),
+        typer.Option(
+            "--probe", help="With --dry-run: try a block of every stage, to see what it needs and how long all takes."
+        ),
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where the output exists.")] = False,
     verify: Annotated[

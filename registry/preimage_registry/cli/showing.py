@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from preimage_registry.cli.table import show_table
 
 
 def show_plan(run: Run, *, probe: bool = False) -> None:
-    """Print stages, blocks, memory and bytes; once a block was begun, also what it took and how long all takes."""
+    """Print stages, blocks, memory and bytes; once blocks were tried, also what they took and how long all takes."""
     found = run.probe() if probe else None
     plan = run.plan
     typer.echo(f"{run.output.path}")
@@ -29,20 +29,29 @@ def show_plan(run: Run, *, probe: bool = False) -> None:
     for note in plan.notes:
         typer.echo(note)
     if found is not None:
-        _show_probe(run, found[-1])
+        _show_probes(run, found)
+    elif run.wants_probe:
+        typer.echo(
+            "these blocks follow from what the parts declare. A run tries one of every stage first, "
+            "and may then be cut in others: --probe tries them now"
+        )
 
 
-def _show_probe(run: Run, found: Probe) -> None:
-    solve, workers = run.plan.solve, run.compute.workers
-    steps = run.resolved.chain.make_solver().stop.max_iter
-    begun = steps if solve.overlap else 1  # in every round anew
-    a_block = found.before * begun + found.step * steps
-    rounds = math.ceil(solve.n_blocks / workers)
-    typer.echo(
-        f"a block that was begun took {format_bytes(found.block)} beside a process of {format_bytes(found.process)}; "
-        f"the solve takes about {format_seconds(a_block)} a block, {format_seconds(a_block * rounds)} in all "
-        f"on {workers} worker{'s' if workers > 1 else ''}"
-    )
+def _show_probes(run: Run, found: Sequence[Probe]) -> None:
+    workers = 1 if run.compute.on_a_cluster else run.compute.workers
+    who = "one worker; more of a cluster divide that" if run.compute.on_a_cluster else _workers(workers)
+    total = 0.0
+    for i, one in enumerate(found, 1):
+        total += one.seconds * math.ceil(one.n_blocks / workers)
+        typer.echo(
+            f"stage {i}: a block that was tried, of {one.n_blocks}, took {format_bytes(one.block)} beside a process of "
+            f"{format_bytes(one.process)}, and takes about {format_seconds(one.seconds)}"
+        )
+    typer.echo(f"all blocks of all stages take about {format_seconds(total)} on {who}")
+
+
+def _workers(n: int) -> str:
+    return f"{n} worker{'s' if n > 1 else ''}"
 
 
 def show_summary(record: Mapping[str, Any]) -> None:

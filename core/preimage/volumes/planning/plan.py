@@ -52,7 +52,8 @@ class StagePlan:
     block : length of a block along each of them.
     outputs : arrays that it writes.
     memory : bytes that a block is predicted to need beside the process.
-    bytes_read, bytes_written : over all blocks.
+    bytes_read, bytes_written : by all tasks, not compressed: in whole chunks, and again where a halo is read
+        again, for the numbers of the run, in every round that there may be, and to fit.
     halo, solve_halo : how far beyond its block the stage reads along a dim, and how far the solve alone looks.
     overlap : how far priors look beyond a block, along dims where blocks share pixels and agree on them.
     """
@@ -110,6 +111,12 @@ class StagePlan:
             lengths = [stop - start for start, stop in (self._seen(dim, at) for at in range(count))]
             index = index * count + lengths.index(max(lengths))
         return index
+
+    @property
+    def read_spans(self) -> dict[str, list[Bounds]]:
+        """What is read along every dim that is cut, once for each place of blocks along it."""
+        parts = {dim: [self._part(dim, at) for at in range(n)] for dim, n in zip(self.sizes, self.grid, strict=True)}
+        return {dim: [self.widened({dim: one}, self.halo)[dim] for one in found] for dim, found in parts.items()}
 
     def _seen(self, dim: str, at: int) -> Bounds:
         """What of a dim the blocks at one place along it look at."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from preimage.volumes.planning.grouping import Group, group, halo_of
 from preimage.volumes.planning.layouts import outputs
 from preimage.volumes.planning.memory_model import USABLE, Model
 from preimage.volumes.planning.plan import Plan, StagePlan
+from preimage.volumes.planning.reading import bytes_read
 from preimage.volumes.resolve import Resolved
 from preimage.volumes.tasks.numbers import run_numbers
 
@@ -41,15 +43,17 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
     """
     whole = Group.of_all(resolved)
     fits = not compute.blocks and model.needs(whole, {}) <= model.budget(compute)
+    groups = [whole] if fits else group(resolved, compute.blocks)
     stages: list[StagePlan] = []
-    consumer: StagePlan | None = None
-    for one in reversed([whole] if fits else group(resolved, compute.blocks)):
-        consumer = _plan_stage(one, compute, model, consumer)
-        stages.insert(0, consumer)
+    for one in reversed(groups):
+        stages.insert(0, _plan_stage(one, compute, model, consumer=stages[0] if stages else None))
     normalise, why = normalises(resolved, compute)
+    scalars = tuple(run_numbers(resolved.chain, normalise))
+    for i, one in enumerate(groups):  # by now it is known how what it reads is stored
+        stages[i] = replace(stages[i], bytes_read=bytes_read(one, stages[i], stages[:i], numbers=bool(scalars)))
     return Plan(
         stages=tuple(stages),
-        scalars=tuple(run_numbers(resolved.chain, normalise)),
+        scalars=scalars,
         normalise=normalise,
         memory=int(compute.memory),
         threads=compute.threads,
@@ -75,7 +79,7 @@ def _plan_stage(group: Group, compute: ComputeSettings, model: Model, consumer: 
         block=block,
         outputs=written,
         memory=int(model.needs(group, block)),
-        bytes_read=_input_bytes(group),
+        bytes_read=0,
         bytes_written=sum(math.prod(a.shape) * np.dtype(a.dtype).itemsize for a in written.values()),
         halo={dim: n for dim, n in group.halo.items() if dim in block},
         solve_halo={dim: n for dim, n in halo_of(resolved.axes).items() if dim in block and group.solves},
@@ -153,15 +157,6 @@ def _cures(reasons: Mapping[str, Reason]) -> list[str]:
     if agree:
         cures.append(f"a solver by which blocks agree along {', '.join(agree)}, such as consensus")
     return cures
-
-
-def _input_bytes(group: Group) -> int:
-    """Bytes of the variables that the stage's parts require, once each."""
-    dataset = group.dataset
-    names = {name for element in group.elements for name in element.part.requires}
-    if group.solves:
-        names |= {"measurement", *group.resolved.chain.operator.requires, *group.resolved.chain.operator.uses}
-    return sum(dataset[name].size * dataset[name].dtype.itemsize for name in names if name in dataset.variables)
 
 
 def normalises(resolved: Resolved, compute: ComputeSettings) -> tuple[bool, str]:

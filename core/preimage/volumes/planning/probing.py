@@ -58,16 +58,19 @@ class Probe:
     ----------
     process : bytes of a worker's process before its first block.
     block : bytes that a block of the stage took beside that.
-    numbers : seconds that it takes to reduce a block to the numbers of the run.
+    n_blocks : how many there are of its kind.
     before, step : seconds until the first iteration, and of one; where blocks agree, seconds around a round, and in it.
         A stage that does not solve takes all of them before.
+    seconds : of all that is done for the block: to reduce it to the numbers of the run, and to do it, with as many
+        iterations or rounds as there may be.
     """
 
     process: int
     block: int
-    numbers: float
+    n_blocks: int
     before: float
     step: float
+    seconds: float
 
 
 def probe(builder: str, recipe: Mapping[str, Any], plan: Plan) -> tuple[Probe, ...]:
@@ -146,7 +149,10 @@ def _measure(worker: _Unstored, index: int) -> Probe:
         numbers_of_block(worker, index, stage.largest)
     numbers = time.perf_counter() - started
     before, step = _begun(worker, index) if stage.solves else _stored(worker, index)
-    return Probe(process, peak() - process, numbers, before, step)
+    steps = worker.solver.stop.max_iter
+    begun = steps if stage.overlap else 1  # in every round anew
+    seconds = numbers + before * begun + step * steps
+    return Probe(process, peak() - process, stage.n_blocks, before, step, seconds)
 
 
 def _stored(worker: _Unstored, index: int) -> tuple[float, float]:
