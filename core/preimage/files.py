@@ -1,9 +1,11 @@
-"""Writing a file whole or not at all."""
+"""Writing files and folders whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,31 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     flush(path.parent)  # the rename itself must survive a crash
+
+
+@contextlib.contextmanager
+def claiming(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write a folder to; flushed to the disk it becomes `path`, unless another was first."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield temporary
+        for written in (*temporary.rglob("*"), temporary):
+            flush(written)
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    flush(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder at once: a process that is killed meanwhile leaves no half of it under its name."""
+    doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def flush(path: Path) -> None:

@@ -212,7 +212,7 @@ def test_resume_computes_only_what_is_missing(make_run):
     with pytest.raises(RuntimeError, match="crash"):
         make_run(compute=BLOCKS, gain=True, progress=CrashAfter(3)).execute()
     run = make_run(compute=BLOCKS, gain=True)
-    done = {p: p.stat().st_mtime_ns for p in run.beside.folder.rglob("[0-9]*.json")}
+    done = {p: p.stat().st_mtime_ns for p in run.beside.folder.glob("[0-9]*/[0-9]*.json")}
     assert len(done) == 3  # the transform, and two of three blocks
     run.execute()
     assert all(p.stat().st_mtime_ns == t for p, t in done.items())

@@ -48,8 +48,8 @@ def create_scratch(output: Path, plan: Plan, stage: int) -> None:
 
 def sweep(output: Path) -> None:
     """Remove what was half written or half removed when its process was killed."""
-    beside = Beside(output).folder
-    for path in (*beside.rglob(".*"), *beside.rglob("*.partial"), *output.rglob("*.partial")):
+    beside, calibration = Beside(output).folder, output / "calibration"
+    for path in (*beside.rglob(".*"), *beside.rglob("*.partial"), *output.rglob("*.partial"), *calibration.glob(".*")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

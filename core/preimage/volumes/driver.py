@@ -10,6 +10,7 @@ from typing import Any
 
 from preimage.chain import Chain
 from preimage.errors import RequestError, RunError
+from preimage.files import remove_folder
 from preimage.record import described_parts, differences, digest, input_identities, library_versions
 from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
@@ -32,7 +33,7 @@ from preimage.volumes.scoring import misfit_totals, score
 from preimage.volumes.tasks.guards import disk_errors, interruptible
 from preimage.volumes.tasks.numbers import merged, run_numbers
 from preimage.volumes.tasks.task import Facts, Task
-from preimage.volumes.verifying import lost_blocks
+from preimage.volumes.verifying import lost
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Run:
         with interruptible() as interrupted, choose_engine(self.compute, interrupted, self.progress) as engine:
             record = self._new_record(engine.device(self.compute.device))
             found = self._stored(record, fresh)
-            if found and found.get("finished") and not any(lost_blocks(self.output.path, found, verify)):
+            if found and found.get("finished") and not any(lost(self.output.path, found, verify)):
                 ensure_report(self.output.path, self.resolved.source)
                 return found
             self._make_folder()
@@ -208,22 +209,25 @@ class Run:
         """
         sweep(self.output.path)
         last, finished = len(self.plan.stages) - 1, record.get("finished")
-        lost = list(lost_blocks(self.output.path, record, verify))
+        gone = list(lost(self.output.path, record, verify))
         if finished:
             self._clear_work()  # which a kill at its end may have left half done
             record = {name: value for name, value in record.items() if name not in ("finished", "summary", "rounds")}
             stores.write_attributes(self.output.path, record)  # before any marker goes: it must not look finished
         self.beside.create(last + 1)
-        for stage, block, why in lost:
-            self.beside.unmark(stage, [block])
-            self.progress.noted(f"block {block} of stage {stage + 1} is done again: {why}")
+        for stage, index, why in gone:
+            self.beside.unmark(stage, [index])
+            what = f"the fit of preparation {index}" if stage == "fits" else f"block {index} of stage {stage + 1}"
+            self.progress.noted(f"{what} is done again: {why}")
+        for index in set(range(self.plan.solve.last)) - set(self.beside.done("fits")):
+            remove_folder(stores.calibration(self.output.path, index))  # it would be kept by whoever fits it again
         if self.plan.solve.overlap and "rounds" not in record:  # of blocks that agree none is done again alone
             self.beside.unmark(last, self.beside.done(last))
         for stage in range(last):
             if not self.beside.scratch(stage).exists():
-                if not finished and (gone := self.beside.done(stage)):
-                    self.progress.noted(f"stage {stage + 1} is done again: what its {len(gone)} blocks stored is gone")
-                self.beside.unmark(stage, self.beside.done(stage))
+                if (done := self.beside.done(stage)) and not finished:
+                    self.progress.noted(f"stage {stage + 1} is done again: what its {len(done)} blocks stored is gone")
+                self.beside.unmark(stage, done)
                 create_scratch(self.output.path, self.plan, stage)
         return record
 
@@ -236,8 +240,8 @@ class Run:
         for index, stage in enumerate(self.plan.stages):
             done = set(self.beside.done(index))
             todo = [block for block in range(stage.n_blocks) if block not in done]
+            self._fit(engine, index)
             if todo:
-                self._fit(engine, index)
                 if stage.solves and self.plan.scalars and "scalars" not in record:
                     record = {**record, "scalars": self._reduce(engine, index)}
                     stores.write_attributes(self.output.path, record)
@@ -277,8 +281,9 @@ class Run:
     def _fit(self, engine: Engine, index: int) -> None:
         """Fit the preparations of a stage, each once a run and after those before it."""
         stage = self.plan.stages[index]
+        done = set(self.beside.done("fits"))
         for i in range(stage.first, stage.last):
-            if not (self.output.path / "calibration" / str(i)).exists():
+            if i not in done:
                 for _ in engine.run([Task("fit", index, i)]):
                     pass
 

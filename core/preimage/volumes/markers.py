@@ -1,6 +1,7 @@
-"""Markers: beside a run store, one small file for every block whose outputs are stored.
+"""Markers: beside a run store, one small file for every block whose outputs are stored, and for every fit.
 
 out/run.zarr.blocks/<stage>/<block>.json                 the block is done
+out/run.zarr.blocks/fits/<preparation>.json              a preparation is fitted, and what it found is stored
 out/run.zarr.blocks/<stage>/<block>.state.safetensors    the state of a block in work, and its history so far
 out/run.zarr.blocks/<stage>/rounds/<n>/<block>.safetensors   what a block that shares pixels found in a round
 out/run.zarr.blocks/scratch/<stage>.zarr                 what a stage hands to the next
@@ -11,18 +12,18 @@ out/run.zarr.blocks/logs/<worker>.log                    what worker processes o
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import shutil
 import time
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from preimage.files import flush, write_atomically
+from preimage.files import flush, remove_folder, write_atomically
 from preimage.record import digest
+
+Stage = int | Literal["fits"]
+"""Where a marker is: with the blocks of a stage, or with the fits of all preparations."""
 
 
 class Beside:
@@ -34,7 +35,7 @@ class Beside:
 
     def create(self, n_stages: int) -> None:
         """Make the folders."""
-        for stage in range(n_stages):
+        for stage in (*range(n_stages), "fits"):
             (self.folder / str(stage)).mkdir(parents=True, exist_ok=True)
         (self.folder / "scratch").mkdir(exist_ok=True)
         self.logs.mkdir(exist_ok=True)
@@ -43,7 +44,7 @@ class Beside:
         """Forget all blocks, and keep the lease: who clears has it."""
         for path in self.folder.iterdir() if self.folder.exists() else ():
             if path.is_dir():
-                self._remove(path)
+                remove_folder(path)
         self.stop.unlink(missing_ok=True)
 
     def scratch(self, stage: int) -> Path:
@@ -52,16 +53,16 @@ class Beside:
 
     def clear_scratch(self) -> None:
         """Remove what the stages handed to each other."""
-        self._remove(self.folder / "scratch")
+        remove_folder(self.folder / "scratch")
 
-    def state(self, stage: int, block: int) -> Path:
+    def state(self, stage: Stage, block: int) -> Path:
         """Where the state of a block in work is saved."""
         return self.folder / str(stage) / f"{block}.state.safetensors"
 
     def rounds(self, stage: int) -> list[int]:
         """The numbers of the rounds that something is kept of."""
         folder = self.folder / str(stage) / "rounds"
-        return sorted(int(path.name) for path in folder.iterdir()) if folder.exists() else []
+        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal()) if folder.exists() else []
 
     def round(self, stage: int, number: int, block: int) -> Path:
         """What a block found in a round."""
@@ -71,16 +72,9 @@ class Beside:
         """Forget the rounds before one, or all."""
         for number in self.rounds(stage):
             if number < before:
-                self._remove(self.folder / str(stage) / "rounds" / str(number))
+                remove_folder(self.folder / str(stage) / "rounds" / str(number))
 
-    def _remove(self, folder: Path) -> None:
-        """Remove a folder at once: a process that is killed meanwhile leaves no half of it under its name."""
-        doomed = self.folder / f".{uuid.uuid4().hex}"
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
-
-    def marker(self, stage: int, block: int) -> Path:
+    def marker(self, stage: Stage, block: int) -> Path:
         """The marker of a block."""
         return self.folder / str(stage) / f"{block}.json"
 
@@ -107,7 +101,7 @@ class Beside:
             self._stop = self.stop.exists()
         return self._stop
 
-    def done(self, stage: int) -> list[int]:
+    def done(self, stage: Stage) -> list[int]:
         """The blocks of a stage that are done, by the names of their markers alone."""
         try:
             names = [path.name.removesuffix(".json") for path in (self.folder / str(stage)).iterdir()]
@@ -115,7 +109,7 @@ class Beside:
             return []
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def read(self, stage: int, block: int) -> dict[str, Any] | None:
+    def read(self, stage: Stage, block: int) -> dict[str, Any] | None:
         """What a block's marker says; None if the block is not done, or its marker is damaged."""
         try:
             facts = dict(json.loads(self.marker(stage, block).read_bytes()))
@@ -123,13 +117,13 @@ class Beside:
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def unmark(self, stage: int, blocks: Iterable[int]) -> None:
+    def unmark(self, stage: Stage, blocks: Iterable[int]) -> None:
         """Say that blocks are not done after all, and have that on the disk."""
         for block in blocks:
             self.marker(stage, block).unlink(missing_ok=True)
         flush(self.folder / str(stage))
 
-    def mark(self, stage: int, block: int, facts: dict[str, Any]) -> None:
+    def mark(self, stage: Stage, block: int, facts: dict[str, Any]) -> None:
         """Say that the outputs of a block are stored; its state is not needed any more."""
         marker = facts | {"digest": digest(facts)}
         write_atomically(self.marker(stage, block), json.dumps(marker))

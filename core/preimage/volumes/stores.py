@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ TARGET_CHUNK = 4 * 2**20
 """Bytes that a chunk of a dataset is about, where nobody says."""
 _CHUNK = re.compile(r"(?P<name>.+)/(?P<key>c(/\d+)*)")
 """The key of an array's chunk in a store."""
+
+
+def calibration(output: Path, index: int) -> Path:
+    """The store of what a preparation found, in that of a run."""
+    return output / "calibration" / str(index)
 
 
 def create_group(path: Path, attributes: Mapping[str, Any] | None = None) -> zarr.Group:
@@ -88,23 +93,21 @@ def check_whole_units(array: zarr.Array[Any], name: str, dims: tuple[str, ...], 
             )
 
 
-def object_sizes(
-    path: Path, array: zarr.Array[Any], name: str, dims: tuple[str, ...], region: Mapping[str, slice]
-) -> dict[str, int]:
-    """Bytes of the stored objects that hold a region of whole write units, by their keys; -1 where there is none."""
+def object_sizes(path: Path, array: zarr.Array[Any], name: str, part: Sequence[slice] | None = None) -> dict[str, int]:
+    """Bytes of the stored objects that hold a part in whole write units, by their keys; -1 where there is none."""
     spans = []
-    for dim, n, unit in zip(dims, array.shape, array.shards or array.chunks, strict=True):
-        start, stop, _ = region.get(dim, slice(None)).indices(n)
+    for here, n, unit in zip(
+        part or [slice(None)] * array.ndim, array.shape, array.shards or array.chunks, strict=True
+    ):
+        start, stop, _ = here.indices(n)
         spans.append(range(start // unit, -(-stop // unit)))
     keys = [array.metadata.encode_chunk_key(at) for at in itertools.product(*spans)]
     return {key: size_of(path, name, key) for key in keys}
 
 
-def remove_objects(
-    path: Path, array: zarr.Array[Any], name: str, dims: tuple[str, ...], region: Mapping[str, slice]
-) -> None:
-    """Remove the stored objects that hold a region of whole write units."""
-    for key in object_sizes(path, array, name, dims, region):
+def remove_objects(path: Path, array: zarr.Array[Any], name: str, part: Sequence[slice] | None = None) -> None:
+    """Remove the stored objects that hold a part in whole write units."""
+    for key in object_sizes(path, array, name, part):
         (path / name / key).unlink(missing_ok=True)
 
 

@@ -145,14 +145,15 @@ def store_region(
     here = slices(region, dims)
     stores.check_whole_units(target, name, dims, here)
     if target.shards:  # zarr reads a shard before it writes all of it, and one that is damaged cannot be read
-        stores.remove_objects(store, target, name, dims, here)
+        stores.remove_objects(store, target, name, part)
     values = np.ascontiguousarray(values)
-    target[tuple(here.get(dim, slice(None)) for dim in dims)] = values
-    objects = stores.object_sizes(store, target, name, dims, here)
+    target[part] = values
+    objects = stores.object_sizes(store, target, name, part)
     for key in objects:
         flush(store / name / key)  # a marker outlives a power cut: what it speaks of must too
     return name, digest(values), objects
 
+    part = tuple(here.get(dim, slice(None)) for dim in dims)
 
 def digest(values: np.ndarray[Any, Any]) -> str:
     """The digest of a block's values, as its marker has it: 128 bits against accidents, not against an enemy."""

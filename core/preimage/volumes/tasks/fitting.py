@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import xarray as xr
 
 from preimage.data import Region, located
+from preimage.files import claiming
 from preimage.volumes import stores
 from preimage.volumes.planning.axes import split_dims
 from preimage.volumes.planning.plan import Bounds, slices
 from preimage.volumes.tasks.preparing import apply
+from preimage.volumes.tasks.task import Facts
+from preimage.volumes.verifying import described
 
 if TYPE_CHECKING:
     from preimage.volumes.tasks.worker import Worker
 
 
-def fit(worker: Worker, stage: int, index: int) -> None:
-    """Fit a preparation and store what it found; nothing where it finds nothing, as most do not."""
+def fit(worker: Worker, stage: int, index: int) -> Facts:
+    """Fit a preparation and store what it found; nothing where it finds nothing, as most do not.
+
+    Where several attempts are at it, all go on with the result that is there first.
+
+    Returns
+    -------
+    digests, objects : of what is stored.
+    """
     fitted = fitted_now(worker, stage, index)
-    if fitted.variables:
+    if not fitted.variables:
+        return {"digests": {}, "objects": {}}
+    path = stores.calibration(worker.output, index)
+    with claiming(path) as writing:
+        stores.write_dataset(fitted, writing)
         worker.check_ours()
-        path = worker.output / "calibration" / str(index)
-        writing = path.with_name(f"{index}.writing")  # renamed when it is whole
-        stores.write_dataset(fitted, writing, overwrite=True)
-        shutil.rmtree(path, ignore_errors=True)
-        writing.rename(path)
+    return described(path)
 
 
 def fitted_now(worker: Worker, stage: int, index: int) -> xr.Dataset:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from preimage.volumes.markers import Stage
     from preimage.volumes.tasks.worker import Worker
 
 Facts = dict[str, Any]
@@ -41,6 +42,16 @@ class Task:
             "block": "block",
         }[self.kind]
         return f"{what} {self.index} of stage {self.stage + 1}"
+
+    @property
+    def marker(self) -> tuple[Stage, int] | None:
+        """Where its marker is; None for what is not kept, or elsewhere."""
+        match self.kind:
+            case "block":
+                return self.stage, self.index
+            case "fit":
+                return "fits", self.index
+        return None
 
 
 class _Kept:

@@ -78,7 +78,7 @@ class Worker:
         self._scalars: Mapping[str, float] = {}
 
     def do(self, task: Task) -> Facts:
-        """Do a task, and return what is known of it; a block's marker is written last.
+        """Do a task, and return what is known of it; its marker, if it has one, is written last.
 
         Raises
         ------
@@ -86,13 +86,13 @@ class Worker:
         """
         if self.interrupted():
             raise KeyboardInterrupt
-        if task.kind == "block" and (known := self.beside.read(task.stage, task.index)):
+        if (place := task.marker) and (known := self.beside.read(*place)):
             return known  # a worker that was given it before has gone on with it, though its driver was gone
         started = time.perf_counter()
         facts: Facts = {"stage": task.stage, "block": task.index}
         match task.kind:
             case "fit":
-                fit(self, task.stage, task.index)
+                facts |= fit(self, task.stage, task.index)
             case "numbers":
                 facts["numbers"] = numbers_of_block(self, task.stage, task.index)
             case "round":
@@ -104,9 +104,9 @@ class Worker:
                 facts |= does(self, task.stage, task.index, region)
         seconds = facts.get("seconds", 0.0) + time.perf_counter() - started  # those of the rounds before, if any
         facts |= {"seconds": round(seconds, 4), "peak": peak()}
-        if task.kind == "block":
+        if place:
             self.check_ours()
-            self.beside.mark(task.stage, task.index, facts)
+            self.beside.mark(*place, facts)
         return facts
 
     def check_ours(self) -> None:
@@ -148,10 +148,20 @@ class Worker:
         return self._inputs[stage]
 
     def fitted(self, index: int) -> xr.Dataset:
-        """What a preparation fitted, in memory."""
+        """What a preparation fitted, in memory.
+
+        Raises
+        ------
+        RunError : it is not fitted, or what it found is gone.
+        """
         if index not in self._fitted:
-            path = self.output / "calibration" / str(index)
-            self._fitted[index] = stores.open_dataset(path).load() if path.exists() else xr.Dataset()
+            facts = self.beside.read("fits", index)
+            path = stores.calibration(self.output, index)
+            if facts is None or (facts["digests"] and not path.exists()):
+                raise RunError(
+                    f"what preparation {index} was fitted to is gone from {path}: run the same command again"
+                )
+            self._fitted[index] = stores.open_dataset(path).load() if facts["digests"] else xr.Dataset()
         return self._fitted[index]
 
     @property
