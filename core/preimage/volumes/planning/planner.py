@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +18,13 @@ from preimage.volumes.planning.grouping import Group, group, halo_of
 from preimage.volumes.planning.layouts import outputs
 from preimage.volumes.planning.memory_model import USABLE, Model
 from preimage.volumes.planning.plan import Plan, StagePlan
-from preimage.volumes.planning.reading import bytes_read
+from preimage.volumes.planning.reading import bytes_read, stored
 from preimage.volumes.resolve import Resolved
 from preimage.volumes.tasks.numbers import run_numbers
 
 DECLARED = Model()
+LARGE = 1 / 16
+"""The share of what a stage reads from which on a variable's chunks are worth keeping whole."""
 
 
 class NothingFits(RequestError):
@@ -112,28 +114,42 @@ def _fitting_block(group: Group, compute: ComputeSettings, model: Model) -> dict
     block: dict[str, int] = {}
     budget = model.budget(compute)
     dear = {*group.halo, *(group.resolved.overlap if group.solves else ())}
-    tearing = [dim for dim, n in group.sizes.items() if n > 1 and _chunk(group, dim) >= n]  # what is read at once
+    chunks = {dim: _chunks(group, dim) for dim in group.sizes}
+    tearing = [dim for dim, n in group.sizes.items() if 1 < n <= max(chunks[dim], default=1)]  # what is read at once
     for dim, n in sorted(group.sizes.items(), key=lambda item: (item[0] in dear, item[0] in tearing)):
         if model.needs(group, block) <= budget:
             break
         fitting = bisect.bisect_right(range(1, n + 1), budget, key=lambda k: model.needs(group, {**block, dim: k}))
-        block[dim] = _even(max(1, fitting), n, _chunk(group, dim))
+        block[dim] = _even(max(1, fitting), n, chunks[dim])
     if model.needs(group, block) > budget:
         raise NothingFits(_too_little(group, compute, model, block))
     return block
 
 
-def _even(longest: int, n: int, chunk: int) -> int:
-    """A length of at most `longest` that cuts n into blocks much alike, of whole chunks of what is read if it can."""
+def _even(longest: int, n: int, chunks: Iterable[int]) -> int:
+    """A length of at most `longest` that cuts n into blocks much alike, of whole chunks of what is read if it can.
+
+    Parameters
+    ----------
+    chunks : of the variables that are read; where not all can be whole, those that come first are.
+    """
+    unit = 1
+    for chunk in chunks:
+        both = math.lcm(unit, chunk)
+        unit = both if both <= longest else unit
     alike = math.ceil(n / math.ceil(n / longest))
-    whole = math.ceil(alike / chunk) * chunk
-    return whole if whole <= longest else longest // chunk * chunk or alike
+    whole = math.ceil(alike / unit) * unit
+    return whole if whole <= longest else longest // unit * unit
 
 
-def _chunk(group: Group, dim: str) -> int:
-    """How much of a dim is read at once from the source; 1 where it does not say, or has no such dim."""
-    found = group.resolved.source.get("measurement")
-    return int(found.encoding.get("preferred_chunks", {}).get(dim, 1)) if found is not None else 1
+def _chunks(group: Group, dim: str) -> list[int]:
+    """How much of a dim is read at once of each variable that a group reads from the source, most bytes first.
+
+    Those are left out that hardly count. What a stage before stores is laid out for the blocks of this one.
+    """
+    found = sorted(stored(group), key=lambda one: one.nbytes, reverse=True)
+    total = sum(one.nbytes for one in found)
+    return [one.chunks[dim] for one in found if dim in one.chunks and one.nbytes >= LARGE * total]
 
 
 def _too_little(group: Group, compute: ComputeSettings, model: Model, block: Mapping[str, int]) -> str:
