@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from preimage.errors import DataError
 from preimage.offers import members
 from preimage.randomness import Draw
 from preimage.space import AnySpace, leaves
@@ -22,8 +23,10 @@ class Likelihood(Protocol):
 
     What data are and where they come from, if not u itself with noise, it says by more than is asked of all:
     `phaseless = True` where it does not see the phase of u, so that data are real numbers whatever u is (see
-    `data_space`); a method `expected(u)` where the mean of the data is not u; a method `initial(operator, y, seed)`
-    where 0 is no point from which to fit a linear operator's data, as ∇ℓ is 0 there.
+    `data_space`); `real_valued = True` where u must be real numbers, as counts are; `barrier = True` where ℓ is
+    infinite for some u, so that iterations along gradients look where they step; a method `expected(u)` where the mean
+    of the data is not u; a method `initial(operator, y, seed)` where 0 is no point from which to fit a linear
+    operator's data, as ∇ℓ is 0 there, or ℓ infinite.
     """
 
     scale_equivariant: bool
@@ -95,13 +98,28 @@ def is_phaseless(likelihood: Any) -> bool:
     return all(getattr(one, "phaseless", False) for one in members(likelihood))
 
 
+def has_barrier(likelihood: Any) -> bool:
+    """Whether a likelihood is infinite for some u."""
+    return bool(getattr(likelihood, "barrier", False))
+
+
 def data_space(likelihood: Any, codomain: AnySpace) -> AnySpace:
     """The space of y: the operator's codomain, in real numbers under a likelihood that sees no phase.
 
     Parameters
     ----------
     likelihood : itself, or the declared type of its factory.
+
+    Raises
+    ------
+    DataError : the likelihood is of real numbers, and the codomain of complex ones.
     """
+    if codomain.is_complex and all(getattr(one, "real_valued", False) for one in members(likelihood)):
+        names = " or ".join(getattr(one, "__name__", type(one).__name__) for one in members(likelihood))
+        raise DataError(
+            f"the likelihood {names} is of real numbers, and A(x) is complex: take real data or a real truth, such as "
+            "magnitudes, or an operator that gives real numbers, such as phase-retrieval"
+        )
     return codomain.real if is_phaseless(likelihood) else codomain
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from support.dense import Matrix, generator
 
-from preimage.likelihoods import Gaussian
+from preimage.errors import DataError
+from preimage.likelihoods import Gaussian, data_space, has_barrier
 from preimage.operators import LinearOperator
 from preimage.priors import (
     conjugate_prox,
@@ -197,3 +198,24 @@ def test_adapters_move_with_their_parts():
     moved = prox_by_iterations(TotalVariation(4, 1.0, 1.0), 3).to("meta")
     assert moved.n_iterations == 3
     assert Matrix(torch.eye(2)).to("meta").matrix.device.type == "meta"
+
+
+class Counted(Gaussian):
+    """A likelihood of real numbers, which is infinite for some."""
+
+    real_valued = True
+    barrier = True
+
+
+def test_a_likelihood_of_real_numbers_refuses_a_complex_codomain_as_declared_and_as_made():
+    space = Space(("m",), (5,), C)
+    for likelihood in (Counted, Counted()):
+        with pytest.raises(DataError, match=r"likelihood Counted is of real numbers, and A\(x\) is complex: take"):
+            data_space(likelihood, space)
+        assert data_space(likelihood, space.real) == space.real
+    assert data_space(Counted | Gaussian, space) == space  # which it will be is not known yet
+
+
+def test_a_likelihood_without_a_barrier_need_not_say_so():
+    assert has_barrier(Counted())
+    assert not has_barrier(Gaussian())
