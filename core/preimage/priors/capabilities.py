@@ -36,6 +36,15 @@ class Differentiable(Protocol):
 
 
 @runtime_checkable
+class LipschitzGradient(Protocol):
+    """How steep the gradient may become, of a differentiable prior: gradient descent by steps of 1/L."""
+
+    def lipschitz(self) -> float:
+        """L, for all blocks of a run the same, with ‖∇R(x) − ∇R(z)‖ ≤ L ‖x − z‖ for all x and z."""
+        ...
+
+
+@runtime_checkable
 class Proximable(Protocol):
     """A proximal map in closed form: FISTA, ADMM, PDHG."""
 

@@ -44,6 +44,10 @@ class Tikhonov(Movable):
         """λx."""
         return x * self.weight
 
+    def lipschitz(self) -> float:
+        """λ."""
+        return self.weight
+
     def prox(self, x: Any, step: Any) -> Any:
         """X / (1 + step · λ)."""
         return x * (1 / (1 + step * self.weight))

@@ -16,6 +16,13 @@ class TestLaws(PriorLaws):
     method = tikhonov
 
 
+def test_its_lipschitz_constant_is_by_how_much_its_gradient_changes():
+    x, z = torch.randn(2, 20, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    prior = Tikhonov(0.6)
+    change = prior.grad(x) - prior.grad(z)
+    assert float(change.norm()) == pytest.approx(prior.lipschitz() * float((x - z).norm()), rel=1e-14)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_it_is_scipys_normal_density_and_its_prox_numpys_least_squares(dtype, agreement):
     """A variance of 1/λ of each real number; the prox is the least of ‖[√λ I, I/√step] z − [0, x/√step]‖²."""
