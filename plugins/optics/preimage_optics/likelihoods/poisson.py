@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,10 +15,16 @@ from torch import Tensor
 import preimage
 from preimage import hookimpl
 from preimage.errors import DataError
+from preimage.likelihoods import data_space
+from preimage.operators import LinearOperator
 from preimage.randomness import Draw
+from preimage.space import Blocks, safe_divide
 from preimage_optics.likelihoods.nonnegative import refuse_negative
 
 WHO = "likelihood poisson"
+
+ROUNDING = 16
+"""How far below 0, in units of ε times the largest value, an operator's transforms may leave what is 0."""
 
 
 class Settings(preimage.Settings):
@@ -26,19 +32,22 @@ class Settings(preimage.Settings):
 
     gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Counts for one unit of the data, such as photoelectrons for one grey level of a camera; 1 where data are counts.
-    The larger it is, the less noisy are the data that a simulation makes."""
+    The larger it is, the less noisy are the data that a simulation makes. What is counted is an intensity: with
+    phase-retrieval set power = 2, for amplitudes are no counts."""
     background: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """What is expected where A(x) is 0, in the units of the data: dark current and stray light, which the data still
-    have. Above 0, it keeps the gradient finite."""
+    have. Above 0, it keeps the gradient finite. At 0 the best fit to pixels without counts is at the edge of what is
+    possible, A(x) = 0, where plain gradients get stuck: take pdhg or admm there, and the prior non-negativity."""
 
 
 @dataclass(frozen=True)
 class Poisson:
     """Counts gain · y with the expected values gain · v, v = u + background: −log of their density, up to a constant.
 
-    ℓ(u, y) = gain · Σ v − y + y log(y/v), the divergence of Kullback and Leibler, is 0 at v = y. Where v < 0 it is
-    infinite, and the gradient, as wherever less than ε counts are expected, that at ε, the rounding of the dtype: it is
-    finite, and leads back into the domain.
+    ℓ(u, y) = gain · Σ v − y + y log(y/v), the divergence of Kullback and Leibler, is 0 at v = y. Where v < 0, by more
+    than transforms round, it is infinite, and the gradient, as wherever less than ε counts are expected, that at ε, the
+    rounding of the dtype: it is finite, and leads back into the domain. At u = 0 that is so without a background; a
+    linear operator's problem starts elsewhere.
 
     Attributes
     ----------
@@ -47,18 +56,20 @@ class Poisson:
 
     References
     ----------
-    Shepp & Vardi, Maximum likelihood reconstruction for emission tomography, 1982. The prox: Combettes & Pesquet,
-    A Douglas–Rachford splitting approach to nonsmooth convex variational signal recovery, 2007.
+    Shepp & Vardi, Maximum likelihood reconstruction for emission tomography, 1982; the start too. The prox: Combettes &
+    Pesquet, A Douglas–Rachford splitting approach to nonsmooth convex variational signal recovery, 2007.
     """
 
     gain: float = 1.0
     background: float = 0.0
     scale_equivariant = False
     dispersion = 1.0
+    real_valued = True
+    barrier = True
 
     def value(self, u: Tensor, y: Tensor) -> Tensor:
         """Gain · Σ v − y + y log(y/v)."""
-        expected = u + self.background
+        expected = self._intensity(u)
         counted = y > 0
         excess = (expected - y) / torch.where(counted, y, 1)  # whose log1p is exact also where v is nearly y
         divergence = torch.where(counted, y * (excess - torch.log1p(excess)), expected)
@@ -82,6 +93,25 @@ class Poisson:
         """U + background."""
         return u + self.background
 
+    def initial(self, operator: LinearOperator, y: Tensor, seed: int) -> Any:
+        """One step of expectation maximisation from a constant image, x = Aᴴ(y/A1) / Aᴴ1, of data over the background.
+
+        As many counts are expected of it as there are, and, where A has no negative entries, some wherever there are.
+        Elements of a batch for which that fails start at 0.
+
+        Raises
+        ------
+        DataError : A(x) is complex.
+        """
+        codomain: Any = data_space(self, operator.codomain)
+        batch, one = codomain.batch(y), torch.ones_like
+        flat = _each(operator.domain.zeros(batch, y.device), one)
+        seen, sensitivity = operator(flat), operator.adjoint(one(y))
+        x = _each(operator.adjoint(safe_divide((y - self.background).clamp_min(0), seen)), safe_divide, sensitivity)
+        expected = self._intensity(operator(x))
+        possible = torch.where(y > 0, expected > 0, expected >= 0).flatten(len(batch)).all(-1)
+        return _each(x, lambda part: torch.where(possible.reshape(*batch, *[1] * (part.ndim - len(batch))), part, 0))
+
     def sample(self, u: Tensor, draw: Draw) -> Tensor:
         """Counts, in the units of the data.
 
@@ -89,13 +119,28 @@ class Poisson:
         ------
         DataError : a negative number of counts would be expected.
         """
-        expected = u + self.background
+        expected = self._intensity(u)
         if bool((expected < 0).any()):
             raise DataError(
                 f"{WHO}: A(x) + background is {float(expected.min()):g} somewhere, and nothing is counted less than "
                 "never: the truth, or what the operator makes of it, must not be negative"
             )
         return draw.poisson(self.gain * expected) / self.gain
+
+    def _intensity(self, u: Tensor) -> Tensor:
+        """v, and 0 where that is less by rounding alone."""
+        v = u + self.background
+        if not v.numel():
+            return v
+        rounding = ROUNDING * torch.finfo(v.dtype).eps * v.abs().amax()
+        return torch.where((v < 0) & (v >= -rounding), 0, v)
+
+
+def _each(x: Any, change: Callable[..., Tensor], *others: Any) -> Any:
+    """An element, changed part by part together with others."""
+    if not isinstance(x, Blocks):
+        return change(x, *others)
+    return Blocks({name: change(part, *(other[name] for other in others)) for name, part in x.items()})
 
 
 @hookimpl
