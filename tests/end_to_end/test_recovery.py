@@ -171,3 +171,54 @@ def test_the_best_explanation_of_counts_is_that_of_a_convex_solver(weight, agree
     agreement(method, f"{oracle}, for the objective", error, 1e-8, reason)
     agreement(method, oracle, largest_error(found, x.value), 2e-4, "the root of its gap of 1e-9, over curvatures")
     assert np.abs(x.value - truth).max() > 0.01  # neither is merely the truth
+
+
+RULES = {
+    "adaptive": {},
+    "line-search": {"rule": "line-search"},
+    "line-search, nesterov": {"rule": "line-search", "momentum": "nesterov"},
+    "fixed": {"rule": "fixed", "step": 2.0},
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_counts_of_a_blurred_image_without_a_background_are_explained_as_by_a_convex_solver(rule, agreement):
+    """Maximum a posteriori, where a solution of A(x) = 0 is impossible: its gradient is infinite."""
+    random = np.random.default_rng(3)
+    truth = 4 + 30 * random.random((5, 6))
+    blur = preimage.make("operator.blur", xr.Dataset({"truth": (("y", "x"), truth)}), sigma=0.7)
+    y = torch.from_numpy(random.poisson(blur(torch.from_numpy(truth)).numpy()).astype(float))
+    weight = 0.01
+    problem = Problem(y, blur, Poisson(), priors=(Ridge(weight),))
+    objectives = []
+    found = preimage.solve(
+        descend(**RULES[rule]), problem, Stop(4000), observers=[lambda p, s: objectives.append(float(p.objective(s.x)))]
+    ).x
+    assert np.isfinite(objectives).all()
+
+    matrix = blur(torch.eye(30, dtype=torch.float64).reshape(30, 5, 6)).reshape(30, 30).T.numpy()
+    x = cvxpy.Variable(30)
+    objective = cvxpy.sum(cvxpy.kl_div(y.flatten().numpy(), matrix @ x)) + 0.5 * weight * cvxpy.sum_squares(x)
+    least = cvxpy.Problem(cvxpy.Minimize(objective)).solve(
+        solver=cvxpy.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9
+    )
+    method, oracle = "likelihood.poisson by solver.gradient-descent", "cvxpy's Clarabel"
+    error, reason = abs(float(problem.objective(found)) / least - 1), "relative: the gap of 1e-9 that it is asked for"
+    agreement(method, f"{oracle}, for the objective", error, 1e-8, reason)
+    # δ²/2 times the least curvature, which is at least the prior's, is at most the gap of the objective.
+    allowed = (2 * 2e-9 * least / weight) ** 0.5
+    agreement(
+        method, oracle, largest_error(found.flatten(), x.value), allowed, "√(2 gap/curvature), of its gap of 1e-9"
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_counts_explain_themselves_best(rule, agreement):
+    """With the identity and no background the solution is y itself, from wherever one begins."""
+    y = torch.tensor([[2.0, 250.0, 7.0], [31.0, 3.0, 90.0]], dtype=torch.float64)
+    identity = preimage.make("operator.identity", xr.Dataset({"truth": (("y", "x"), y.numpy())}))
+    problem = Problem(y, identity, Poisson())
+    assert torch.equal(preimage.solve(descend(**RULES[rule]), problem, Stop(5)).x, y)
+    found = preimage.solve(descend(**RULES[rule]), problem, Stop(4000), x0=torch.full_like(y, float(y.mean()))).x
+    error, reason = largest_error(found / y, torch.ones_like(y)), "relative: √ε of the values of a search"
+    agreement("likelihood.poisson by solver.gradient-descent", "the counts themselves", error, 1e-7, reason)

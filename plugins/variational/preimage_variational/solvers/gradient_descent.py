@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -14,22 +14,26 @@ from torch import Tensor
 
 import preimage
 from preimage import Memory, Scalar, hookimpl
-from preimage.errors import RequestError
-from preimage.likelihoods import Gaussian
+from preimage.errors import DataError, RequestError
+from preimage.likelihoods import Gaussian, has_barrier
+from preimage.offers import offers
 from preimage.operators import LinearOperator, Operator, hstack
-from preimage.priors import Differentiable, Valued
+from preimage.priors import Differentiable, LipschitzGradient, Valued
 from preimage.problem import Problem
 from preimage.solving import Needs, Solver, State, Stop, initial_estimate, lipschitz
-from preimage.space import owned_add
+from preimage.space import owned_add, owned_aypx
 from preimage.unknowns import told, unknowns_of
+from preimage_variational.solvers.change import of_rank
+from preimage_variational.solvers.descent import Descent, first_share, where
+from preimage_variational.solvers.terms import MANY
 
 Rule = Literal["adaptive", "line-search", "lipschitz", "fixed"]
 Momentum = Literal["none", "nesterov", "heavy-ball"]
 Step: TypeAlias = "float | Tensor | Mapping[str, float | Tensor]"
 
-DECREASE = 0.25
-"""Share of what the slope promises that a step must bring: a quadratic lets lengths up to 1.5 times the best pass."""
-HALVINGS = 30
+DECREASE: Mapping[Momentum, float] = {"none": 0.25, "nesterov": 0.5, "heavy-ball": 0.25}
+"""Share of what the slope promises that a step must bring: of a quadratic, lengths up to 2(1 − share)/L pass. With
+Nesterov's momentum, which in the end keeps all of a step, those beyond 4/(3L) swing for ever."""
 PROBE = 1e-3
 """How far away, relative to A(x), the slope of the likelihood is compared to tell its curvature."""
 
@@ -42,8 +46,9 @@ class Settings(preimage.Settings):
     rule: Rule = "adaptive"
     """What a step of 1 is. adaptive: half of 1/L, with L as steep as the gradient turned out to change along the last
     step; whatever the units, the operator and the likelihood. line-search: a length that lowers the objective enough,
-    found by halving. lipschitz: 1/‖A‖², for linear operators under Gaussian noise; priors are not counted.
-    fixed: 1, in the units of the problem. With the first two, blocks agree at convergence only."""
+    found by halving; none where there is no such. lipschitz: 1/L for linear operators under Gaussian noise, L being
+    ‖A‖² and what priors say of their own gradients. fixed: 1, in the units of the problem. With the first two, blocks
+    agree at convergence only. Steps to where the likelihood is infinite are halved until they lead there no more."""
     step: PositiveFinite | dict[str, PositiveFinite] = 1.0
     """Factor of the rule's length; for line-search, of the first that is tried. For several unknowns one for each, such
     as { image = 1.0, kernel = 0.1 }; for adaptive and line-search only the ratios count then."""
@@ -71,19 +76,23 @@ class GdState(State):
     Attributes
     ----------
     velocity : the last step; None without momentum.
-    length : λ, that of the next step, or of the last under a line search; (*batch, 1, …, 1).
+    length : λ of the last step, of the first one before it; (*batch, 1, …, 1).
     growth : θ, the ratio of the last two lengths.
     gradient : where the last step began.
+    moved2 : the squared length of the last step, of unknowns in units of their steps.
     """
 
     velocity: Any = None
     length: Any = None
     growth: Any = None
     gradient: Any = None
+    moved2: Any = None
 
 
 class GradientDescent(Solver):
     """Minimises ℓ(A(x), y) + Σ R(x) by x ← x − λ D ∇, with a length λ of one of four rules.
+
+    A step to where the likelihood is infinite is shortened, and momentum that leads there is dropped.
 
     Parameters
     ----------
@@ -116,10 +125,11 @@ class GradientDescent(Solver):
         self.couples = rule in ("adaptive", "line-search")  # their lengths are inner products over the block
         self.stop = Stop(max_iter, tolerance)
         bound = rule == "lipschitz"
+        more: dict[Rule, tuple[Any, ...]] = {"lipschitz": (LipschitzGradient,), "line-search": (Valued,)}
         self.needs = Needs(
             operator=(LinearOperator,) if bound else (Operator,),
-            prior=(Differentiable, Valued) if rule == "line-search" else (Differentiable,),
-            priors=range(1000),
+            prior=(Differentiable, *more.get(rule, ())),
+            priors=range(MANY),
             likelihood=(Gaussian,) if bound else (),
         )
 
@@ -129,9 +139,20 @@ class GradientDescent(Solver):
             raise RequestError(f"gradient-descent has steps for {', '.join(self.ratios)}: {told(unknowns)}")
 
     def start(self, problem: Problem, x0: Any = None) -> GdState:
-        """From x0; zero, for a linear operator; else the operator's initial estimate."""
+        """From x0, or the initial estimate of the operator or the likelihood; zero if there is none.
+
+        Raises
+        ------
+        DataError : the likelihood is infinite there.
+        """
         self.check_unknowns(unknowns_of(problem.domain), problem.on)
         state = GdState(x=initial_estimate(problem, x0))
+        if has_barrier(problem.likelihood) and not bool(_finite(problem, state.x).all()):
+            raise DataError(
+                f"gradient-descent has no point to begin: where it would, the likelihood "
+                f"{type(problem.likelihood).__name__} is infinite. A background above 0 makes it finite, and pdhg and "
+                "admm begin anywhere"
+            )
         if self.momentum != "none":
             state.velocity = problem.zeros()
         if self.couples:
@@ -139,69 +160,93 @@ class GradientDescent(Solver):
         if self.rule == "adaptive":
             state.growth = torch.full_like(state.length, math.inf)
             state.gradient = problem.zeros()
+            state.moved2 = torch.zeros_like(state.length)
         return state
 
     def step(self, problem: Problem, state: State) -> GdState:
-        """The gradient, ahead of x or there; how long a step; the step, and what is kept of the one before."""
+        """The gradient, ahead of x or there; how long a step; the step, and what is kept of it."""
         assert isinstance(state, GdState)
-        kept = None if state.velocity is None else state.velocity * self._share(state.iteration)
-        point = state.x + kept if self.momentum == "nesterov" else state.x
-        gradient = problem.gradient(point)
-        direction = self._scaled(gradient)
-        length, growth = self._length(problem, state, point, gradient, direction)
-        velocity = None if kept is None else owned_add(kept, direction, -length)
+        ahead = self._ahead(problem, state)
+        point = ahead if self.momentum == "nesterov" else state.x
+        descent = Descent(problem.domain, problem.gradient(point), self.ratios)
+        length, growth = self._length(problem, state, descent)
+        length, taken = self._checked(problem, descent, point, ahead, length)
+        x = descent.step(ahead, taken)
+        adaptive = self.rule == "adaptive"
         return GdState(
-            x=owned_add(state.x, direction, -length) if velocity is None else owned_add(state.x, velocity, 1.0),
+            x=x,
             iteration=state.iteration + 1,
-            velocity=velocity,
+            velocity=None if state.velocity is None else owned_aypx(state.x, x, -1.0),
             length=length if self.couples else None,
             growth=growth,
-            gradient=gradient if self.rule == "adaptive" else None,
+            gradient=descent.gradient if adaptive else None,
+            moved2=taken**2 * descent.slope(descent.scaled(descent.gradient)) if adaptive else None,
         )
 
-    def _share(self, iteration: int) -> float:
-        """What is kept of the last step."""
-        return self.inertia if self.momentum == "heavy-ball" else max(iteration - 1, 0) / (iteration + 2)
+    def _ahead(self, problem: Problem, state: GdState) -> Any:
+        """x and a share of the last step; x itself where that leads to where the likelihood is infinite."""
+        if state.velocity is None:
+            return state.x
+        heavy = self.momentum == "heavy-ball"
+        share = self.inertia if heavy else max(state.iteration - 1, 0) / (state.iteration + 2)
+        ahead = owned_aypx(state.velocity, state.x, share)
+        return where(_finite(problem, ahead), ahead, state.x) if has_barrier(problem.likelihood) else ahead
 
-    def _scaled(self, gradient: Any) -> Any:
-        """D ∇, where unknowns have steps of their own."""
-        return gradient if self.ratios is None else gradient * self.ratios
-
-    def _length(self, problem: Problem, state: GdState, point: Any, gradient: Any, direction: Any) -> tuple[Any, Any]:
-        """λ of the rule, and θ where it is adaptive."""
+    def _length(self, problem: Problem, state: GdState, descent: Descent) -> tuple[Any, Any]:
+        """λ of the rule, before it is looked at where it leads, and θ where it is adaptive."""
         match self.rule:
             case "fixed":
                 return self.scale, None
             case "lipschitz":
-                return self.scale / (lipschitz(problem) or 1.0), None  # nothing measured: any step will do
+                steepest = lipschitz(problem) + _steepest(problem)
+                return self.scale / (steepest or 1.0), None  # nothing measured: any step will do
             case "line-search":
-                trial = 2 * state.length
-                return trial * _share_that_descends(problem, point, gradient, direction, trial), None
-        return self._adapted(problem.domain, state, gradient)
+                return 2 * state.length, None
+        return self._adapted(state, descent)
 
-    def _adapted(self, space: Any, state: GdState, gradient: Any) -> tuple[Any, Any]:
-        """λ min(√(1 + θ), 1/(2λL)): with λL the change of the gradient along the last step, over the gradient there."""
-        before2 = space.inner(state.gradient, self._scaled(state.gradient)).real
-        change = owned_add(state.gradient, gradient, -1.0)
-        change2 = space.inner(change, self._scaled(change)).real
-        known = (before2 > 0) & (change2 > 0)  # not in the first step, nor where there is nothing left to do
-        factor = torch.minimum((1 + state.growth).sqrt(), 0.5 * self.scale * _ratio(before2, change2).sqrt())
+    def _adapted(self, state: GdState, descent: Descent) -> tuple[Any, Any]:
+        """λ min(√(1 + θ), 1/(2λL)), with L the change of the gradient along the last step, over the length of that."""
+        change = owned_add(state.gradient, descent.gradient, -1.0)
+        change2 = descent.domain.inner(change, descent.scaled(change)).real
+        known = (state.moved2 > 0) & (change2 > 0)  # not in the first step, nor where there is nothing left to do
+        steepest = 0.5 * self.scale * _ratio(state.moved2, change2).sqrt() / state.length
+        factor = torch.minimum((1 + state.growth).sqrt(), steepest)
         return torch.where(known, state.length * factor, state.length), torch.where(known, factor, state.growth)
+
+    def _checked(self, problem: Problem, descent: Descent, point: Any, ahead: Any, length: Any) -> tuple[Any, Any]:
+        """λ, halved as often as the rule or the likelihood asks for, and what is taken: 0 where no share will do."""
+        checks = []
+        if self.rule == "line-search":
+            checks.append(_descends(problem, descent, point, length, DECREASE[self.momentum]))
+        if has_barrier(problem.likelihood) and not (checks and ahead is point):
+            checks.append(lambda share: _finite(problem, descent.step(ahead.clone(), share * length)))
+        if not checks:
+            return length, length
+        share, passed = first_share(checks, descent.slope(descent.gradient))
+        return length * share, length * share * passed
 
     def _first_length(self, problem: Problem, x: Any) -> Tensor:
         """Where the data term, linearised, is least along the gradient; 1 where it is flat there."""
-        domain: Any = problem.domain
         codomain: Any = problem.operator.codomain
-        gradient = problem.gradient(x)
-        direction = self._scaled(gradient)
+        descent = Descent(problem.domain, problem.gradient(x), self.ratios)
+        direction = descent.scaled(descent.gradient)
         predicted, along = problem.operator(x), problem.operator.jvp(x, direction)
         size2 = codomain.squared_norm(predicted)
         size2 = torch.where(size2 > 0, size2, codomain.squared_norm(problem.y))
         reach = PROBE * _ratio(size2, codomain.squared_norm(along)).sqrt()
         slope, y = problem.likelihood.grad, problem.y
         curvature = codomain.inner(along, slope(predicted + along * reach, y) - slope(predicted, y)).real / reach
-        descent = domain.inner(gradient, direction).real
-        return self.scale * _ratio(descent, curvature.abs().reshape(descent.shape))
+        descends = descent.slope(direction)
+        return self.scale * _ratio(descends, curvature.abs().reshape(descends.shape))
+
+
+def _steepest(problem: Problem) -> float:
+    """How much the priors add to the Lipschitz constant of the gradient: over the unknowns the most."""
+    of: dict[str | None, float] = {None: 0.0}
+    for prior, on in zip(problem.priors, problem.on, strict=True):
+        known: Any = offers(prior, LipschitzGradient)
+        of[on] = of.get(on, 0.0) + known.lipschitz()
+    return of.pop(None) + max(of.values(), default=0.0)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -210,20 +255,24 @@ def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(known, numerator, 1) / torch.where(known, denominator, 1)
 
 
+def _finite(problem: Problem, x: Any) -> Tensor:
+    """Whether the objective is."""
+    return of_rank(problem.objective(x).isfinite(), problem.domain)  # type: ignore[no-any-return]
+
+
 @torch.no_grad()
-def _share_that_descends(problem: Problem, point: Any, gradient: Any, direction: Any, length: Tensor) -> Tensor:
-    """The first of 1, ½, ¼, … that brings enough of a decrease; where rounding hides it, the last."""
-    space: Any = problem.domain
-    descent = space.inner(gradient, direction).real
-    before = problem.objective(point).reshape(descent.shape)
-    share = torch.ones_like(length)
-    for _ in range(HALVINGS):
-        after = problem.objective(point - direction * (share * length)).reshape(descent.shape)
-        enough = after <= before - DECREASE * share * length * descent
-        if bool(enough.all()):
-            break
-        share = torch.where(enough, share, share / 2)
-    return share
+def _descends(
+    problem: Problem, descent: Descent, point: Any, length: Tensor, least: float
+) -> Callable[[Tensor], Tensor]:
+    """Whether a share of a length brings at least this share of the decrease that the slope promises."""
+    before = of_rank(problem.objective(point), problem.domain)
+    promised = descent.slope(descent.scaled(descent.gradient))
+
+    def enough(share: Tensor) -> Tensor:
+        after = of_rank(problem.objective(descent.step(point.clone(), share * length)), problem.domain)
+        return after.isfinite() & (after <= before - least * share * length * promised)  # type: ignore[no-any-return]
+
+    return enough
 
 
 @hookimpl

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from scipy import optimize
 
-from preimage.errors import CapabilityError, RequestError
+from preimage.errors import CapabilityError, DataError, RequestError
 from preimage.movable import Movable
 from preimage.operators import Identity, Operator, hstack
 from preimage.problem import Problem
@@ -127,7 +127,7 @@ def test_a_nonlinear_operator_is_inverted_from_its_initial_estimate(form, agreem
 def test_fixed_steps_and_both_momenta_are_the_papers_formulas(agreement):
     problem = _regression()
     matrix, y = problem.operator.matrix, problem.y
-    size = 0.9 / float(torch.linalg.matrix_norm(matrix, 2)) ** 2
+    size = 0.9 / (float(torch.linalg.matrix_norm(matrix, 2)) ** 2 + 0.2)
 
     def slope(x):
         return matrix.mT @ (matrix @ x - y) + 0.2 * x
@@ -203,9 +203,98 @@ def test_a_line_search_always_goes_down_whatever_its_first_trial():
 def test_a_prior_that_is_steeper_than_the_data_term_is_no_trouble():
     problem = next(iter(problems()))
     expected = least_squares(problem, 1e4).reshape(IMAGE.shape)
-    for form in ("adaptive", "line-search"):
+    for form in ("adaptive", "line-search", "lipschitz", "lipschitz, nesterov", "lipschitz, heavy ball"):
         x = solve(FORMS[form], with_prior(problem, Tikhonov(1e4)), Stop(300)).x
         torch.testing.assert_close(x, expected, rtol=0, atol=1e-6 * float(expected.norm()))
+
+
+def test_what_priors_say_of_their_gradients_counts_for_the_unknown_that_they_are_for():
+    """1/L with L = ‖A‖² + the most of what is on one unknown, together with what is on all."""
+    problem = _two_unknowns()
+    both = replace(problem, priors=(*problem.priors, Tikhonov(7.0)), on=(*problem.on, None))
+    steepest = problem.operator.norm().safe ** 2 + 3e3 + 7.0
+    start = problem.domain.randn(torch.Generator().manual_seed(0))
+    found = solve(FORMS["lipschitz"], both, Stop(1), x0=start).x
+    expected = start - both.gradient(start) * (1 / steepest)
+    for name in problem.domain:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-12, atol=1e-14)
+
+
+@dataclass(frozen=True)
+class Barrier(Movable):
+    """Σ u − y log u: counts, of which there is no fewer than none."""
+
+    barrier = True
+
+    def value(self, u, y):
+        return torch.where(u > 0, u - y * u.log(), torch.inf).sum()
+
+    def grad(self, u, y):
+        return 1 - y / u.clamp_min(1e-12)
+
+
+def _watched(solver, problem, stop, **start):
+    objectives = []
+    x = solve(solver, problem, stop, observers=[lambda p, s: objectives.append(float(p.objective(s.x).sum()))], **start)
+    return x.x, objectives
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        GradientDescent(),
+        GradientDescent(rule="line-search"),
+        GradientDescent(rule="line-search", momentum="nesterov"),
+        GradientDescent(rule="line-search", momentum="heavy-ball"),
+        GradientDescent(2.0, rule="fixed"),
+        GradientDescent(2.0, rule="fixed", momentum="heavy-ball", inertia=0.7),
+        GradientDescent(1.0, rule="fixed", momentum="nesterov"),
+    ],
+    ids=lambda solver: f"{solver.rule}, {solver.momentum}",
+)
+def test_no_step_leads_to_where_the_likelihood_is_infinite(solver, agreement):
+    """The minimum is x = y. From 1000, where the objective is nearly flat, quadratic models point below 0.
+
+    Curvatures 1/y are at most 2/3: fixed steps below 3 converge, and with Nesterov's momentum below 2.
+    """
+    space = Space(("x",), (5,), torch.float64)
+    y = torch.tensor([1.5, 2.0, 4.0, 5.0, 9.0], dtype=torch.float64)
+    problem = Problem(y, Identity(space), Barrier())
+    x, objectives = _watched(
+        solver, problem, Stop(1500), x0=torch.tensor([1e3, 2.0, 1.0, 50.0, 3.0], dtype=space.dtype)
+    )
+    assert all(map(math.isfinite, objectives))
+    reason = "√ε of the values of a search, which sees no smaller changes"
+    agreement(
+        "solver.gradient-descent",
+        "the counts themselves, which explain themselves best",
+        largest_error(x, y),
+        1e-6,
+        reason,
+    )
+
+
+def test_a_start_where_the_likelihood_is_infinite_is_refused():
+    space = Space(("x",), (2,), torch.float64)
+    problem = Problem(torch.ones(3, 2, dtype=torch.float64), Identity(space), Barrier())
+    start = torch.tensor([[1.0, 1.0], [1.0, -1.0], [2.0, 1.0]], dtype=torch.float64)
+    with pytest.raises(DataError, match="the likelihood Barrier is infinite. A background"):
+        solve(GradientDescent(), problem, x0=start)
+    assert bool(solve(GradientDescent(), problem, Stop(3), x0=start.abs()).x.isfinite().all())
+
+
+def test_a_search_that_finds_nothing_lower_takes_no_step():
+    class Misled(Counts):
+        """Whose gradient points the wrong way."""
+
+        def grad(self, u, y):
+            return y - u.exp()
+
+    problem = replace(_regression(), likelihood=Misled())
+    for momentum in ("none", "nesterov", "heavy-ball"):
+        start = 0.1 * problem.domain.randn(torch.Generator().manual_seed(0))
+        x = solve(GradientDescent(rule="line-search", momentum=momentum), problem, Stop(1), x0=start).x
+        assert torch.equal(x, start)
 
 
 def test_elements_of_a_batch_take_steps_of_their_own():
@@ -291,6 +380,8 @@ def test_what_a_rule_needs_is_asked_for():
     solve(GradientDescent(), learnt, Stop(2))
     with pytest.raises(CapabilityError, match=r"prior 1 \(Slope\) is no Valued"):
         solve(GradientDescent(rule="line-search"), learnt)
+    with pytest.raises(CapabilityError, match=r"prior 1 \(Slope\) is no LipschitzGradient"):
+        solve(GradientDescent(rule="lipschitz"), replace(_regression(), priors=(Slope(),), on=(None,)))
 
 
 def test_steps_and_the_gradient_of_a_prior_can_be_trained():
@@ -341,12 +432,16 @@ def test_settings_make_the_solver():
 
 @pytest.mark.parametrize("form", ["adaptive", "lipschitz, heavy ball"])
 def test_a_step_reuses_the_memory_of_its_state(form):
+    """Where there is a velocity, it and x change places."""
     problem = with_prior(next(iter(problems())), Tikhonov(0.1))
     with torch.no_grad():
         state = FORMS[form].start(problem)
-        x = state.x.data_ptr()
-        state = FORMS[form].step(problem, state)
-    assert state.x.data_ptr() == x
+        before = _memory(state)
+        assert _memory(FORMS[form].step(problem, state)) == before
+
+
+def _memory(state):
+    return {part.data_ptr() for part in (state.x, state.velocity) if part is not None}
 
 
 def test_data_that_the_operator_hands_back_are_not_written_over():
