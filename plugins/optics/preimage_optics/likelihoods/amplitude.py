@@ -31,12 +31,15 @@ class Settings(preimage.Settings):
 
     std: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Standard deviation in the units of the amplitudes; if not given, the dataset's `noise_std`. Amplitudes √counts
-    have the standard deviation ½, however many counts there are."""
+    have the standard deviation ½, however many counts there are. The likelihood is for linear operators, of whose field
+    it takes the magnitude; phase-retrieval takes it itself: there set power = 1, and the likelihood gaussian."""
 
 
 @dataclass(frozen=True)
 class Amplitude:
     """Noise on the magnitude of u, which is complex, or real as magnitudes and their signs are.
+
+    Where u ≥ 0, such as of an operator that takes magnitudes itself, it is ½‖u − y‖², the Gaussian one.
 
     Where u is 0, and every phase as good as any other, the gradient is 0 and the phase of the prox is 1. So a linear
     operator's problem does not start at 0, but from a spectral estimate.

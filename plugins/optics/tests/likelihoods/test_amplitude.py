@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from preimage.data import located
 from preimage.errors import DataError
+from preimage.likelihoods import Gaussian
 from preimage.operators import Identity
 from preimage.problem import Problem
 from preimage.randomness import Draw
@@ -51,6 +52,17 @@ def test_the_gradient_is_autograds_and_zero_in_the_dark(dtype, agreement):
     error = largest_error(Amplitude().grad(u.detach(), Y), found)
     agreement("likelihood.amplitude", "torch's autograd of the value", error, 1e-14, "rounding of a few operations")
     assert found[1] == 0
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_of_data_that_are_magnitudes_already_it_makes_what_gaussian_does(power):
+    """So whatever the power of the operator, least squares of its data: of intensities, where these are measured."""
+    linear = GaussianMap(Space(("x",), (4,), torch.complex128), ("x",), gaussian_matrix(20, 4, seed=0))
+    operator = Phaseless(linear, power)
+    x, truth = torch.randn(2, 4, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    own, least_squares = (Problem(operator(truth), operator, one) for one in (Amplitude(), Gaussian()))
+    torch.testing.assert_close(own.gradient(x), least_squares.gradient(x), rtol=1e-14, atol=1e-14)
+    assert float(own.objective(x)) == pytest.approx(float(least_squares.objective(x)), rel=1e-14)
 
 
 def test_the_prox_is_the_best_of_a_fine_grid(agreement):
