@@ -16,6 +16,8 @@ from preimage.nested import nested_parts
 from preimage.parts import Part
 
 LIBRARIES = ("preimage", "torch", "numpy", "zarr", "xarray", "dask")
+COMPUTING = ("preimage", "torch")
+"""Those whose other versions may compute other bits; the others read, store and hand on."""
 
 
 def digest(value: Any) -> str:
@@ -42,6 +44,19 @@ def differing_parts(then: Sequence[Mapping[str, str]], now: Sequence[Mapping[str
         for one, other in zip(then, now, strict=True)
         if one != other
     ]
+
+
+def differing_versions(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """How what made the run of one record differs from what would make that of another.
+
+    Returns
+    -------
+    computing, rest : of what decides a result, the parts and `COMPUTING`; of the other libraries.
+    """
+    changed = [(name, old) for name, old in then["versions"].items() if now["versions"].get(name) != old]
+    lines = {name: f"{name} {old}, here {now['versions'].get(name, 'none')}" for name, old in changed}
+    computing = differing_parts(then["parts"], now["parts"]) + [lines[name] for name in COMPUTING if name in lines]
+    return computing, [line for name, line in lines.items() if name not in COMPUTING]
 
 
 def _origin(part: Mapping[str, str]) -> str:

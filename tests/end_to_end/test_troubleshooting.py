@@ -147,6 +147,15 @@ def unfinish(shell):
     lease.write_text(json.dumps(json.loads(lease.read_text()) | {"state": "running", "pid": 2**22 + 1}))
 
 
+def of_another_torch(shell):
+    unfinish(shell)
+    metadata = shell.folder / "out.zarr" / "zarr.json"
+    group = json.loads(metadata.read_text())
+    group["attributes"]["preimage"]["versions"]["torch"] = "1.0"
+    metadata.write_text(json.dumps(group))
+    return shell("run", "scan.toml", code=2)
+
+
 def killed(shell):
     unfinish(shell)
     return shell("status", "out.zarr")
@@ -204,6 +213,7 @@ TROUBLES = {
     "No block fits": setting("compute.memory=100 MiB", "compute.blocks={}"),
     "There is no such device": setting("compute.device=cuda:7"),
     "The output holds another run": run_twice,
+    "A run was begun with other versions": of_another_torch,
     "The output is a dataset": setting("output.path=data.zarr"),
     "The disk is full": full,
     "A solver diverges": diverging,

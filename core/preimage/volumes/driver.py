@@ -11,7 +11,7 @@ from typing import Any
 from preimage.chain import Chain
 from preimage.errors import RequestError, RunError
 from preimage.files import remove_folder
-from preimage.record import described_parts, differences, digest, input_identities, library_versions
+from preimage.record import described_parts, differences, differing_versions, digest, input_identities, library_versions
 from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
@@ -84,13 +84,16 @@ class Run:
 
         Raises
         ------
-        RequestError : the output exists with other settings or other data, or another process writes it.
+        RequestError : the output exists with other settings, other data or an unfinished run of other versions, or
+            another process writes it.
         RunError : a block could not be computed or stored; finished blocks are kept.
         """
         with interruptible() as interrupted, choose_engine(self.compute, interrupted, self.progress) as engine:
             record = self._new_record(engine.device(self.compute.device))
             found = self._stored(record, fresh)
             if found and found.get("finished") and not any(lost(self.output.path, found, verify)):
+                if changed := [line for lines in differing_versions(found, record) for line in lines]:
+                    self.progress.noted(f"{self.output.path} was made with other versions: {'; '.join(changed)}")
                 ensure_report(self.output.path, self.resolved.source)
                 return found
             self._make_folder()
@@ -189,6 +192,7 @@ class Run:
         found = self._stored(record, fresh)
         if found:
             self.plan = Plan.of(found)  # made once: what is done was done by it
+            self._check_versions(found, record)
             return self._reopened(found, verify)
         try:
             self.beside.clear()
@@ -201,6 +205,18 @@ class Run:
         except OSError as error:
             raise self._cannot_create(error) from error
         return record
+
+    def _check_versions(self, found: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        """Refuse to go on where blocks would be of two versions of what computes; other libraries are told of."""
+        computing, rest = differing_versions(found, record)
+        if computing:
+            raise RequestError(
+                f"output.path: {self.output.path} was begun with other versions:\n  "
+                + "\n  ".join(computing)
+                + "\ninstall those again, choose another output.path, or run with --fresh to replace it"
+            )
+        if rest:
+            self.progress.noted(f"the run goes on with other versions than it was begun with: {'; '.join(rest)}")
 
     def _reopened(self, record: dict[str, Any], verify: bool) -> dict[str, Any]:
         """A run that goes on. Blocks whose results are lost are done again, each with what it needs.
