@@ -10,28 +10,41 @@ import torch
 from torch import Tensor
 
 from preimage.space import Blocks, owned_add
+from preimage_variational.solvers.change import of_rank
+from preimage_variational.solvers.terms import Term
 
 HALVINGS = 30
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Steps from x to x − λ D ∇, with a gradient ∇ that is known.
+    """Steps from x to x − λ D ∇, with a gradient ∇ that is known, and on to the prox of a term.
 
     Attributes
     ----------
     domain : of x.
     gradient : ∇.
     ratios : D, for each unknown; None for 1.
+    term : the part of the objective whose prox is taken; None without.
     """
 
     domain: Any
     gradient: Any
     ratios: Mapping[str, Any] | None = None
+    term: Term | None = None
 
     def step(self, x: Any, length: Any) -> Any:
-        """A step of λ, (*batch, 1, …, 1) or a number, over x."""
-        return owned_add(x, self.scaled(self.gradient), -length)
+        """A step of λ, (*batch, 1, …, 1) or a number, over x; none where λ is 0."""
+        x = owned_add(x, self.scaled(self.gradient), -length)
+        if self.term is None:
+            return x
+        size = length
+        if self.term.on is not None:
+            size = of_rank(length, self.domain[self.term.on])
+            size = size if self.ratios is None else size * self.ratios[self.term.on]
+        if not isinstance(length, Tensor):
+            return self.term.prox(x, size)
+        return where(length > 0, self.term.prox(x.clone(), size), x)
 
     def scaled(self, gradient: Any) -> Any:
         """D ∇, of this gradient or of another."""
@@ -40,6 +53,10 @@ class Descent:
     def slope(self, moved: Any) -> Tensor:
         """⟨∇, moved⟩, real."""
         return self.domain.inner(self.gradient, moved).real  # type: ignore[no-any-return]
+
+    def squared_step(self, length: Any) -> Tensor:
+        """That squared length of a step of λ without a prox."""
+        return length**2 * self.slope(self.scaled(self.gradient))  # type: ignore[no-any-return]
 
     def squared_length(self, moved: Any) -> Tensor:
         """⟨moved, D⁻¹ moved⟩, as lengths of steps are measured."""

@@ -25,7 +25,7 @@ from preimage.space import owned_add, owned_aypx
 from preimage.unknowns import told, unknowns_of
 from preimage_variational.solvers.change import of_rank
 from preimage_variational.solvers.descent import Descent, first_share, where
-from preimage_variational.solvers.terms import MANY
+from preimage_variational.solvers.terms import MANY, Term
 
 Rule = Literal["adaptive", "line-search", "lipschitz", "fixed"]
 Momentum = Literal["none", "nesterov", "heavy-ball"]
@@ -146,10 +146,11 @@ class GradientDescent(Solver):
         DataError : the likelihood is infinite there.
         """
         self.check_unknowns(unknowns_of(problem.domain), problem.on)
+        problem, _ = self._split(problem)
         state = GdState(x=initial_estimate(problem, x0))
         if has_barrier(problem.likelihood) and not bool(_finite(problem, state.x).all()):
             raise DataError(
-                f"gradient-descent has no point to begin: where it would, the likelihood "
+                f"{type(self).__name__} has no point to begin: where it would, the likelihood "
                 f"{type(problem.likelihood).__name__} is infinite. A background above 0 makes it finite, and pdhg and "
                 "admm begin anywhere"
             )
@@ -166,22 +167,31 @@ class GradientDescent(Solver):
     def step(self, problem: Problem, state: State) -> GdState:
         """The gradient, ahead of x or there; how long a step; the step, and what is kept of it."""
         assert isinstance(state, GdState)
-        ahead = self._ahead(problem, state)
+        smooth, term = self._split(problem)
+        ahead = self._ahead(smooth, state)
         point = ahead if self.momentum == "nesterov" else state.x
-        descent = Descent(problem.domain, problem.gradient(point), self.ratios)
-        length, growth = self._length(problem, state, descent)
-        length, taken = self._checked(problem, descent, point, ahead, length)
-        x = descent.step(ahead, taken)
+        descent = Descent(problem.domain, smooth.gradient(point), self.ratios, term)
+        length, growth = self._length(smooth, state, descent)
+        length, taken = self._checked(smooth, descent, point, ahead, length)
         adaptive = self.rule == "adaptive"
+        compared = state.velocity is not None or (adaptive and term is not None)
+        x = descent.step(ahead.clone() if compared and ahead is state.x else ahead, taken)
+        moved = owned_aypx(state.x, x, -1.0) if compared else None
         return GdState(
             x=x,
             iteration=state.iteration + 1,
-            velocity=None if state.velocity is None else owned_aypx(state.x, x, -1.0),
+            velocity=None if state.velocity is None else moved,
             length=length if self.couples else None,
             growth=growth,
             gradient=descent.gradient if adaptive else None,
-            moved2=taken**2 * descent.slope(descent.scaled(descent.gradient)) if adaptive else None,
+            moved2=(descent.squared_step(taken) if moved is None else descent.squared_length(moved))
+            if adaptive
+            else None,
         )
+
+    def _split(self, problem: Problem) -> tuple[Problem, Term | None]:
+        """The part of the objective of which the gradient is taken, and that of which the prox is: none."""
+        return problem, None
 
     def _ahead(self, problem: Problem, state: GdState) -> Any:
         """x and a share of the last step; x itself where that leads to where the likelihood is infinite."""
@@ -264,13 +274,18 @@ def _finite(problem: Problem, x: Any) -> Tensor:
 def _descends(
     problem: Problem, descent: Descent, point: Any, length: Tensor, least: float
 ) -> Callable[[Tensor], Tensor]:
-    """Whether a share of a length brings at least this share of the decrease that the slope promises."""
+    """Whether a share of a length brings at least this share of the decrease that the slope promises.
+
+    With a prox, for which the slope promises none: whether the smooth part stays below a quadratic that bounds it.
+    """
     before = of_rank(problem.objective(point), problem.domain)
-    promised = descent.slope(descent.scaled(descent.gradient))
 
     def enough(share: Tensor) -> Tensor:
-        after = of_rank(problem.objective(descent.step(point.clone(), share * length)), problem.domain)
-        return after.isfinite() & (after <= before - least * share * length * promised)  # type: ignore[no-any-return]
+        reached = descent.step(point.clone(), share * length)
+        after = of_rank(problem.objective(reached), problem.domain)
+        moved = owned_aypx(point.clone(), reached, -1.0)
+        bound = descent.slope(moved) + (1 - least) * descent.squared_length(moved) / (share * length)
+        return after.isfinite() & (after <= before + bound)  # type: ignore[no-any-return]
 
     return enough
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -40,4 +41,4 @@ def union(needs: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
 def largest_memory(parts: Iterable[Part], dataset: xr.Dataset) -> Memory:
     """What suffices for any of the solvers, of which one is at work at a time."""
     asked = [part.ask("preimage_memory", dataset=dataset) or Memory() for part in parts]
-    return Memory(**{field.name: max(getattr(one, field.name) for one in asked) for field in fields(Memory)})
+    return functools.reduce(operator.or_, asked)
