@@ -42,9 +42,9 @@ class Settings(preimage.Settings):
     the diffracted dims), or drawn ones of eight values. fourier: of the object itself, padded with zeros.
     gaussian: projections on random vectors of complex N(0, 1) entries over √pixels; for small objects."""
     power: Literal[1, 2] = 2
-    """Data are amplitudes (1) or intensities (2). The likelihood gaussian takes either; noise of one strength everywhere
-    is that of amplitudes, √counts. poisson is for 2: counts are intensities. amplitude is for linear operators, which
-    leave the magnitude to it; of this operator's data, magnitudes already, it makes what gaussian does."""
+    """Data are amplitudes (1) or intensities (2). The likelihood gaussian takes either; √counts, which are amplitudes,
+    have noise of one strength, as it supposes. poisson is for 2: counts are intensities. amplitude is for linear
+    operators, which leave the magnitude to it; of this operator's data it makes what gaussian does."""
     object: Literal["complex", "real"] = "complex"
     """Whether the object is complex, and known up to its phase, or real, and known up to its sign."""
     dims: tuple[str, ...] = Field(default=("y", "x"), min_length=1)
@@ -95,7 +95,7 @@ def preimage_axes(settings: Settings, dataset: xr.Dataset, domain: Space) -> Map
 def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
     """The map; the data, and of twice their size the coded object, its field, what comes back, and its transform."""
     model = _model(settings, dataset)
-    return Memory(fixed=model.n_held * model.field.dtype.itemsize, per_input=9, device=9)
+    return Memory(fixed=model.n_held * model.field.dtype.itemsize, per_input=9)
 
 
 @hookimpl

@@ -37,7 +37,8 @@ class Settings(preimage.Settings):
     background: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """What is expected where A(x) is 0, in the units of the data: dark current and stray light, which the data still
     have. Above 0, it keeps the gradient finite. At 0 the best fit to pixels without counts is at the edge of what is
-    possible, A(x) = 0, where plain gradients get stuck: take pdhg or admm there, and the prior non-negativity."""
+    possible, A(x) = 0, where gradient-descent gets stuck: take the prior non-negativity, and proximal-gradient, pdhg
+    or admm."""
 
 
 @dataclass(frozen=True)
