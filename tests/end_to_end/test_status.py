@@ -1,6 +1,7 @@
 """How far a run is, told to another shell."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +13,13 @@ import numpy as np
 import psutil
 import pytest
 import xarray as xr
+from rich.progress import Progress as Bars
 from support.terminal import shown_at_a_terminal
 
 import preimage
 from preimage.volumes.lease import Lease
 from preimage.volumes.markers import Beside
+from preimage_registry.cli.watching import Terminal
 
 PREIMAGE = str(Path(sys.executable).with_name("preimage"))
 MAIN = "from preimage_registry.cli import main"
@@ -68,7 +71,13 @@ def test_a_run_in_work_is_followed_until_it_is_killed(running):
     found = json.loads(running("status", "out.zarr", "--json"))
     assert (found["state"], found["alive"], found["total"] - found["done"]) == ("running", True, 3)
     assert found["lease"]["pid"] == running.process.pid
-    assert found["remaining_seconds"] is None  # no block is done yet
+    until(lambda: (lease := Lease.read(lease_path(running.folder))).iterations and lease.block_seconds)
+    found = json.loads(running("status", "out.zarr", "--json"))
+    assert found["done"] < found["total"] - 2  # within the first block
+    ((iteration, most),) = found["lease"]["iterations"]
+    assert 0 < iteration < most == 100_000_000
+    assert found["remaining_seconds"] > 60
+    assert re.search(r"fista, iteration \d+ of 100000000, about .* left", running("status", "out.zarr"))
     watching = watch(running.folder, "--json")
     first = json.loads(watching.stdout.readline())
     running.process.kill()
@@ -144,6 +153,33 @@ def test_the_time_that_is_left_follows_from_the_rate(scan):
     )
     assert json.loads(scan("status", "out.zarr", "--json"))["remaining_seconds"] == 50.0  # two blocks, less ten seconds
     assert "about 50.0 s left" in scan("status", "out.zarr")
+
+
+def test_what_is_done_of_the_blocks_in_work_is_not_left(scan):
+    scan("run", "scan.toml")
+    unfinish(scan.folder)
+    label = json.loads(scan("status", "out.zarr", "--json"))["stages"][-1]["label"]
+    known = {"state": "running", "label": label, "since": 5.0, "clock": time.monotonic()}
+    change_lease(scan.folder, **known, block_seconds=40.0, iterations=[[250, 500]])
+    assert "fista, iteration 250 of 500, about 55.0 s left" in scan(
+        "status", "out.zarr"
+    )  # of two blocks a half is done
+    change_lease(scan.folder, **known, block_seconds=None, iterations=[[1, 500], [3, 500]])
+    assert "fista, iterations 1 to 3 of 500, about" in scan("status", "out.zarr")  # by the block before
+
+
+def test_a_bar_moves_within_a_block():
+    bars = Bars()
+    terminal = Terminal(bars)
+    terminal.working("fista", 0, 3)
+    terminal.stepped(0, 5, 10)
+    assert bars.tasks[0].completed == 0.5
+    terminal.finished_block({}, {"block": 0})
+    terminal.working("fista", 1, 3)
+    assert bars.tasks[0].completed == 1
+    terminal.stepped(1, 5, 10)
+    terminal.working("another", 0, 2)
+    assert [task.completed for task in bars.tasks] == [1.5, 0]
 
 
 def test_blocks_of_an_earlier_attempt_tell_the_rate_too_shared_by_the_workers(scan):

@@ -72,6 +72,38 @@ def test_the_rate_is_that_of_this_process_alone(path):
     assert found.since == pytest.approx(0.5)
 
 
+def test_within_the_first_block_its_iterations_tell_the_rate(path):
+    clock = Clock()
+    with Heartbeat(path, clock) as heartbeat:
+        heartbeat.working("fista", 0, 2)
+        clock.now += 30  # to read and prepare it
+        heartbeat.stepped(0, 1, 50)
+        assert heartbeat._lease.block_seconds is None
+        clock.now += 4
+        heartbeat.stepped(0, 11, 50)
+        clock.now += 0.5
+    found = Lease.read(path)
+    assert (found.iterations, found.part) == ([[11, 50]], 0.22)
+    assert (found.block_seconds, found.since) == (pytest.approx(20.0), pytest.approx(0.5))
+
+
+def test_after_it_blocks_tell_it_with_the_part_that_is_done_of_the_next(path):
+    clock = Clock()
+    with Heartbeat(path, clock) as heartbeat:
+        heartbeat.working("fista", 0, 3)
+        heartbeat.stepped(0, 1, 50)
+        clock.now += 20
+        heartbeat.finished_block({}, {"block": 0})
+        heartbeat.working("fista", 1, 3)
+        assert (heartbeat._lease.iterations, heartbeat._lease.block_seconds) == ([], 20.0)
+        heartbeat.stepped(1, 1, 50)
+        clock.now += 10
+        heartbeat.stepped(1, 26, 50)
+        assert heartbeat._lease.block_seconds == pytest.approx(20.0)  # 30 s for a block and a half
+        heartbeat.working("another", 0, 1)
+    assert (Lease.read(path).iterations, Lease.read(path).block_seconds) == ([], None)
+
+
 def test_a_new_stage_has_no_rate_yet(path):
     clock = Clock()
     with Heartbeat(path, clock) as heartbeat:

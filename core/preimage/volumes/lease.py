@@ -14,7 +14,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from typing import IO, Any, Literal, Self
 from preimage.errors import RequestError
 from preimage.files import write_atomically
 from preimage.volumes.memory import held, peak
-from preimage.volumes.progress import Progress
+from preimage.volumes.progress import InWork, Progress
 
 PERIOD = 5.0
 """Seconds between two beats."""
@@ -43,8 +43,9 @@ class Lease:
     clock, period : of the machine's monotonic clock at this beat, and between two; in seconds.
     state : `failed` and `stopped` are said at the end; who is killed leaves `running` behind.
     label, done, total : what is in work, in blocks.
-    block_seconds : seconds that a block of it took this process, waiting for others included; None before the first.
-    since : seconds since the last block of it, or since it began.
+    iterations : of every block in work how many it has taken, and will take at most, where that is known.
+    block_seconds : seconds that a block of it takes this process, waiting for others included; None if nothing tells.
+    since : seconds since the last news of it, or since it began.
     memory, peak : bytes of the process, now and at most; of the largest worker, where others do the work.
     workers : processes that do the work; 0 where it is this one.
     failures, error : attempts that failed, and what the last of them said.
@@ -61,6 +62,7 @@ class Lease:
     label: str = ""
     done: int = 0
     total: int = 0
+    iterations: Sequence[tuple[int, int]] = ()
     block_seconds: float | None = None
     since: float = 0.0
     memory: int = 0
@@ -83,6 +85,11 @@ class Lease:
             return cls(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
             return None
+
+    @property
+    def part(self) -> float:
+        """How much of the blocks in work is done, in blocks."""
+        return sum(taken / most for taken, most in self.iterations)
 
     @property
     def is_here(self) -> bool:
@@ -148,6 +155,7 @@ class Heartbeat(Progress):
         self._lease = Lease.of_this_process(before)
         self._began = self._last = self._clock()
         self._already = self._beats = 0
+        self._in_work = InWork()
         self._news = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._keep, name="preimage lease", daemon=True)
@@ -182,15 +190,28 @@ class Heartbeat(Progress):
         new = label != self._lease.label
         if new:
             self._began, self._already = now, done
-        self._last = now
-        blocks = done - self._already
-        a_block = (now - self._began) / blocks if blocks else None
-        self._lease = replace(self._lease, label=label, done=done, total=total, block_seconds=a_block)
+            self._in_work.clear()
+        self._lease = replace(self._lease, label=label, done=done, total=total)
+        self._note_rate(now)
         if new:
             self._news.set()
 
+    def stepped(self, block: int, iteration: int, total: int) -> None:
+        """Note how far a block is."""
+        now = self._clock()
+        self._in_work.stepped(block, iteration, total, now)
+        self._note_rate(now)
+
+    def _note_rate(self, now: float) -> None:
+        """By the blocks of this process; before the first is done, by iterations, which are all that can tell."""
+        self._last = now
+        blocks, known = self._lease.done - self._already, self._in_work
+        a_block = (now - self._began) / (blocks + known.part_here) if blocks else known.block_seconds
+        self._lease = replace(self._lease, iterations=known.iterations, block_seconds=a_block)
+
     def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Note what its worker held at most."""
+        self._in_work.finished(facts["block"])
         self._peak = max(self._peak, int(facts.get("peak", 0)))
 
     def employed(self, workers: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -14,6 +15,9 @@ class Progress:
 
     def working(self, label: str, done: int, total: int) -> None:
         """So many of so many blocks of this are done."""
+
+    def stepped(self, block: int, iteration: int, total: int) -> None:
+        """A block in work has taken so many of at most so many iterations; told now and then, where that is known."""
 
     def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """A block's marker is written."""
@@ -45,6 +49,10 @@ class Several(Progress):
         for watcher in self.watchers:
             watcher.working(label, done, total)
 
+    def stepped(self, block: int, iteration: int, total: int) -> None:
+        for watcher in self.watchers:
+            watcher.stepped(block, iteration, total)
+
     def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         for watcher in self.watchers:
             watcher.finished_block(record, facts)
@@ -64,3 +72,71 @@ class Several(Progress):
     def finished(self, record: Mapping[str, Any]) -> None:
         for watcher in self.watchers:
             watcher.finished(record)
+
+
+@dataclass
+class Steps:
+    """The iterations of a block in work, as far as they were told.
+
+    Attributes
+    ----------
+    first, begun : the first that was told, and when.
+    iteration, at : the last, and when.
+    total : of them at most.
+    """
+
+    first: int
+    begun: float
+    iteration: int
+    at: float
+    total: int
+
+    @property
+    def seconds(self) -> float | None:
+        """What all iterations take; None before the second is told."""
+        taken = self.iteration - self.first
+        return self.total * (self.at - self.begun) / taken if taken else None
+
+
+class InWork:
+    """The blocks in work."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, Steps] = {}
+
+    def stepped(self, block: int, iteration: int, total: int, now: float = 0.0) -> None:
+        """Note how far one is; it may have begun anew."""
+        known = self._blocks.get(block)
+        if known is None or iteration < known.iteration:
+            self._blocks[block] = Steps(iteration, now, iteration, now, total)
+        else:
+            known.iteration, known.at = iteration, now
+
+    def finished(self, block: int) -> None:
+        """Forget one, if anything is known of it."""
+        self._blocks.pop(block, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._blocks.clear()
+
+    @property
+    def iterations(self) -> list[tuple[int, int]]:
+        """Of every block how many it has taken, and will take at most."""
+        return [(steps.iteration, steps.total) for steps in self._blocks.values()]
+
+    @property
+    def part(self) -> float:
+        """How much of them is done, in blocks."""
+        return sum(steps.iteration / steps.total for steps in self._blocks.values())
+
+    @property
+    def part_here(self) -> float:
+        """How much of that since it was first told; the rest may be that of an earlier attempt."""
+        return sum((steps.iteration - steps.first) / steps.total for steps in self._blocks.values())
+
+    @property
+    def block_seconds(self) -> float | None:
+        """Seconds from one block to the next, by their iterations alone; None where too few were told."""
+        known = [steps.seconds for steps in self._blocks.values() if steps.seconds is not None]
+        return sum(known) / len(known) / len(self._blocks) if known else None

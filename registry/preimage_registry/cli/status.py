@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,11 +91,20 @@ def _in_work(status: Status) -> str:
     stage, label = status.stage, status.lease.label
     if stage is None or stage.label != label:  # numbers of the run, metrics
         return f"{label}, {status.lease.done} of {status.lease.total}"
+    if status.lease.iterations:
+        label += f", {_iterations(status.lease.iterations)}"
     if status.remaining is None:
         return f"{label}; how long it takes shows once a block is done"
     further = len(status.stages) - status.stages.index(stage) - 1
     then = "" if not further else ", then another stage" if further == 1 else f", then {further} stages"
     return f"{label}, about {format_seconds(status.remaining)} left{then}"
+
+
+def _iterations(of_blocks: Sequence[tuple[int, int]]) -> str:
+    """Of one block in work, or from the least to the most of several."""
+    taken, most = [one for one, _ in of_blocks], max(most for _, most in of_blocks)
+    low, high = min(taken), max(taken)
+    return f"iteration {low} of {most}" if low == high else f"iterations {low} to {high} of {most}"
 
 
 def _follow(statuses: Iterable[Status], as_json: bool) -> Status:

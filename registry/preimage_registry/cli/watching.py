@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from preimage.volumes.progress import Progress
+from preimage.volumes.progress import InWork, Progress
 
 
 class Notes(Progress):
@@ -32,12 +33,28 @@ class Terminal(Progress):
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
         self.tasks: dict[str, TaskID] = {}
+        self.label, self.done, self.in_work = "", 0, InWork()
 
     def working(self, label: str, done: int, total: int) -> None:
         """Move the bar of this label."""
         if label not in self.tasks:
             self.tasks[label] = self.bars.add_task(label, total=total)
-        self.bars.update(self.tasks[label], completed=done)
+        if label != self.label:
+            self.in_work.clear()
+        self.label, self.done = label, done
+        self._draw()
+
+    def stepped(self, block: int, iteration: int, total: int) -> None:
+        """Move the bar by a part of a block."""
+        self.in_work.stepped(block, iteration, total)
+        self._draw()
+
+    def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """It is no part any more."""
+        self.in_work.finished(facts["block"])
+
+    def _draw(self) -> None:
+        self.bars.update(self.tasks[self.label], completed=self.done + self.in_work.part)
 
 
 @contextmanager

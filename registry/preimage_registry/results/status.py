@@ -78,7 +78,7 @@ class Status:
         stage, lease = self.stage, self.lease
         if self.state != "running" or stage is None or lease is None:
             return None
-        to_do = stage.total - stage.done
+        to_do = stage.total - stage.done - lease.part
         if lease.label == stage.label and lease.block_seconds:
             return max(0.0, to_do * lease.block_seconds - lease.since)
         return None if stage.block_seconds is None else to_do * stage.block_seconds / max(1, lease.workers)

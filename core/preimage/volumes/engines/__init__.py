@@ -58,4 +58,4 @@ def choose_engine(compute: ComputeSettings, interrupted: Callable[[], bool], pro
         return Processes(compute, interrupted, progress)
     from preimage.volumes.engines.serial import Serial
 
-    return Serial(compute, interrupted)
+    return Serial(compute, interrupted, progress)

@@ -1,4 +1,4 @@
-"""A worker process of this machine: reads tasks as lines of JSON, and answers each by a line.
+"""A worker process of this machine: reads tasks as lines of JSON, answers each by a line, and says how far it is.
 
 Started by `preimage.volumes.engines.processes`. When its input ends, by its driver's wish or because the driver is
 gone, it saves the state of the block in work and ends.
@@ -6,6 +6,7 @@ gone, it saves the state of the block in work and ends.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -16,7 +17,7 @@ import traceback
 from typing import IO, Any
 
 from preimage.errors import PreimageError
-from preimage.volumes.tasks.task import Task, perform
+from preimage.volumes.tasks.task import Task, Tell, perform
 
 
 def main() -> None:
@@ -34,14 +35,18 @@ def main() -> None:
         ended.set()
         lines.put("")
 
+    def tell(*step: int) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the driver is gone: the state is about to be saved
+            answers.write(json.dumps({"step": step}) + "\n")
+
     threading.Thread(target=read, daemon=True).start()
     while line := lines.get():
-        _answer(answers, _outcome(output, run, builder, Task(**json.loads(line)), ended))
+        _answer(answers, _outcome(output, run, builder, Task(**json.loads(line)), ended, tell))
 
 
-def _outcome(output: str, run: str, builder: str, task: Task, ended: threading.Event) -> dict[str, Any]:
+def _outcome(output: str, run: str, builder: str, task: Task, ended: threading.Event, tell: Tell) -> dict[str, Any]:
     try:
-        return perform(output, run, builder, task, ended.is_set)
+        return perform(output, run, builder, task, ended.is_set, tell)
     except PreimageError as error:
         return {"error": type(error).__name__, "message": str(error)}
     except OSError as error:

@@ -1,7 +1,7 @@
 """Worker processes on this machine, each doing one task at a time.
 
-They are told tasks by a pipe and answer by another, in JSON: nothing is unpickled. One that dies is replaced, and
-its task is tried again.
+They are told tasks by a pipe, and by another they answer and say how far they are, in JSON: nothing is unpickled. One
+that dies is replaced, and its task is tried again.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ class Processes:
                 child, line = self._answers.get(timeout=LOOK)
             except queue.Empty:
                 continue
+            facts = json.loads(line) if line else {}
+            if "step" in facts:
+                self.progress.stepped(*facts["step"])
+                continue
             task, child.task = child.task, None
             if not line:
                 self._children.remove(child)
@@ -99,7 +103,6 @@ class Processes:
                     again.append(task)
                 continue
             assert task is not None
-            facts = json.loads(line)
             if facts.get("again"):
                 self.attempts.failed(task, facts["message"])
                 again.append(task)

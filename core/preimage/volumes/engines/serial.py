@@ -11,6 +11,7 @@ import torch
 
 from preimage.run_settings import ComputeSettings
 from preimage.volumes.devices import choose_device
+from preimage.volumes.progress import Progress
 from preimage.volumes.resolve import Resolved
 from preimage.volumes.tasks.guards import disk_errors
 from preimage.volumes.tasks.task import Facts, Task
@@ -20,9 +21,10 @@ from preimage.volumes.tasks.worker import open_worker
 class Serial:
     """The default engine."""
 
-    def __init__(self, compute: ComputeSettings, interrupted: Callable[[], bool]) -> None:
+    def __init__(self, compute: ComputeSettings, interrupted: Callable[[], bool], progress: Progress) -> None:
         self.threads = compute.threads
         self.interrupted = interrupted
+        self.progress = progress
 
     def __enter__(self) -> Self:
         """Use as many threads as the plan says."""
@@ -41,6 +43,7 @@ class Serial:
     def open(self, output: Path, run: str, builder: str, resolved: Resolved) -> None:
         """The run whose tasks will be given."""
         self.output, self.worker = output, open_worker(output, builder, self.interrupted, resolved)
+        self.worker.tell = self.progress.stepped
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Facts]:
         """Yield what is known of each task, in order."""

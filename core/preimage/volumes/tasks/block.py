@@ -21,7 +21,15 @@ from preimage.volumes import stores
 from preimage.volumes.planning.layouts import estimate_spaces
 from preimage.volumes.planning.plan import Region, slices, within
 from preimage.volumes.tasks.misfits import misfits
-from preimage.volumes.tasks.observing import HISTORY, HISTORY_DIMS, QUANTITIES, Checkpoints, History, history_region
+from preimage.volumes.tasks.observing import (
+    HISTORY,
+    HISTORY_DIMS,
+    QUANTITIES,
+    Checkpoints,
+    History,
+    Iterations,
+    history_region,
+)
 from preimage.volumes.tasks.rounds import found_in_round
 from preimage.volumes.tasks.sharing import shared_block
 from preimage.volumes.tasks.task import Facts
@@ -40,8 +48,9 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     history = History.of(worker)
     path, every = worker.beside.state(stage, block), worker.compute.checkpoint
     watch = Checkpoints(path, worker.run, history, every, worker.interrupted)
+    observers = (history, watch, Iterations(block, worker))
     # By no name: what a state holds is let go as soon as a step has made the next.
-    state = solve(worker.solver, problem, observers=(history, watch), state=watch.resume(problem))
+    state = solve(worker.solver, problem, observers=observers, state=watch.resume(problem))
     if watch.stopped:
         watch.save(state)
         raise KeyboardInterrupt
@@ -144,6 +153,7 @@ def store_region(
     target = stores.open_for_writing(store, name)
     here = slices(region, dims)
     stores.check_whole_units(target, name, dims, here)
+    part = tuple(here.get(dim, slice(None)) for dim in dims)
     if target.shards:  # zarr reads a shard before it writes all of it, and one that is damaged cannot be read
         stores.remove_objects(store, target, name, part)
     values = np.ascontiguousarray(values)
@@ -153,7 +163,6 @@ def store_region(
         flush(store / name / key)  # a marker outlives a power cut: what it speaks of must too
     return name, digest(values), objects
 
-    part = tuple(here.get(dim, slice(None)) for dim in dims)
 
 def digest(values: np.ndarray[Any, Any]) -> str:
     """The digest of a block's values, as its marker has it: 128 bits against accidents, not against an enemy."""

@@ -18,6 +18,8 @@ from preimage.volumes.planning.plan import Region
 if TYPE_CHECKING:
     from preimage.volumes.tasks.worker import Worker
 
+TELL = 1.0
+"""Seconds after which it is told how far a block is."""
 QUANTITIES = ("objective", "residual")
 HISTORY = "history"
 """The array of a run's store that has the histories of its blocks."""
@@ -89,6 +91,23 @@ class History:
     def check_finite(self, state: State) -> None:
         """Refuse an estimate that is not finite."""
         check_finite(self.name, state, self.solver.stop)
+
+
+class Iterations:
+    """Observes how many iterations were taken, and tells it now and then."""
+
+    def __init__(self, block: int, worker: Worker) -> None:
+        self.block = block
+        self.most = worker.solver.stop.max_iter
+        self.tell = worker.tell
+        self.told = -math.inf
+
+    def __call__(self, problem: Problem, state: State) -> None:
+        """Tell it if it is time."""
+        now = time.monotonic()
+        if now - self.told >= TELL:
+            self.tell(self.block, state.iteration, self.most)
+            self.told = now
 
 
 def _fits_at_all(problem: Problem, state: State, predicted: Any) -> bool:

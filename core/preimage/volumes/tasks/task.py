@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 """What is known of a task that is done: of a block, what its marker says."""
+Tell = Callable[[int, int, int], None]
+"""Told now and then which block has taken how many iterations, and how many it takes at most."""
+
+
+def silent(block: int, iteration: int, most: int) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +39,6 @@ class Task:
     index: int
     number: int = 0
 
-    def __str__(self) -> str:
-        """For a message."""
-        what = {
-            "fit": "the fit of preparation",
-            "numbers": "the numbers of block",
-            "round": f"round {self.number} of block",
-            "block": "block",
-        }[self.kind]
-        return f"{what} {self.index} of stage {self.stage + 1}"
-
     @property
     def marker(self) -> tuple[Stage, int] | None:
         """Where its marker is; None for what is not kept, or elsewhere."""
@@ -53,6 +49,16 @@ class Task:
                 return "fits", self.index
         return None
 
+    def __str__(self) -> str:
+        """For a message."""
+        what = {
+            "fit": "the fit of preparation",
+            "numbers": "the numbers of block",
+            "round": f"round {self.number} of block",
+            "block": "block",
+        }[self.kind]
+        return f"{what} {self.index} of stage {self.stage + 1}"
+
 
 class _Kept:
     """The worker of this process, kept between tasks of one run."""
@@ -62,7 +68,14 @@ class _Kept:
     worker: Worker | None = None
 
 
-def perform(output: str, run: str, builder: str, task: Task, interrupted: Callable[[], bool] | None = None) -> Facts:
+def perform(
+    output: str,
+    run: str,
+    builder: str,
+    task: Task,
+    interrupted: Callable[[], bool] | None = None,
+    tell: Tell = silent,
+) -> Facts:
     """Do a task of the run in a store, one at a time in a process; the worker is kept for the next.
 
     Parameters
@@ -70,6 +83,7 @@ def perform(output: str, run: str, builder: str, task: Task, interrupted: Callab
     run : which run of that store; a worker kept from an earlier one is dropped.
     builder : dotted name of what makes the run's chain. The driver says it: what lies in a store runs no code.
     interrupted : asked after every iteration; else, whether the driver left word beside the store.
+    tell : told how far a block is.
 
     Returns
     -------
@@ -86,6 +100,7 @@ def perform(output: str, run: str, builder: str, task: Task, interrupted: Callab
             _Kept.worker = None  # let go of the memory of the last before taking more
             _Kept.worker = open_worker(Path(output), builder, interrupted, run=run)
             _Kept.run = run
+        _Kept.worker.tell = tell
         torch.set_num_threads(_Kept.worker.compute.threads)  # threads of a dask worker each have a number of their own
         try:
             return _Kept.worker.do(task)

@@ -35,7 +35,7 @@ from preimage.volumes.tasks.fitting import fit
 from preimage.volumes.tasks.numbers import numbers_of_block
 from preimage.volumes.tasks.preparing import apply, cropped
 from preimage.volumes.tasks.rounds import do_round
-from preimage.volumes.tasks.task import Facts, Task
+from preimage.volumes.tasks.task import Facts, Task, Tell, silent
 
 
 def build_chain(builder: str, recipe: Mapping[str, Any]) -> Chain:
@@ -56,6 +56,7 @@ class Worker:
     run : which run of that store it works for.
     shared : what parts keep that does not depend on the block.
     interrupted : asked after every iteration; when it says True the state is saved and the task ends.
+    tell : told how far a block is.
     """
 
     output: Path
@@ -66,6 +67,7 @@ class Worker:
     device: torch.device
     run: str = ""
     interrupted: Callable[[], bool] = lambda: False
+    tell: Tell = silent
     shared: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
