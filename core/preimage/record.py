@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from preimage.identity import identity
 from preimage.nested import nested_parts
 from preimage.parts import Part
 
@@ -87,20 +88,6 @@ def _paths(value: Any, at: str = "") -> Iterator[tuple[str, Path]]:
         case list() | tuple():
             for number, item in enumerate(value, 1):
                 yield from _paths(item, f"{at}.{number}")
-
-
-def identity(path: Path) -> dict[str, Any]:
-    """What tells that a file or a store is still the same without reading it: names, sizes and times of change."""
-    if not path.exists():
-        return {"path": str(path), "missing": True}
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    found = hashlib.blake2b(digest_size=16)
-    n_bytes = 0
-    for file in files:
-        status = file.stat()
-        n_bytes += status.st_size
-        found.update(f"{file.relative_to(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    return {"path": str(path), "bytes": n_bytes, "files": len(files), "digest": found.hexdigest()}
 
 
 def changed_inputs(inputs: Mapping[str, Mapping[str, Any]]) -> list[str]:

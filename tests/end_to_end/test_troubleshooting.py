@@ -177,7 +177,7 @@ def other_data(shell):
 def written_again(shell):
     shell("run", "scan.toml")
     volume = preimage.open_dataset(shell.folder / "data.zarr").load()
-    preimage.write_dataset(volume, shell.folder / "data.zarr", overwrite=True)
+    preimage.write_dataset(-volume, shell.folder / "data.zarr", overwrite=True)
     return shell("reproduce", "out.zarr", code=2)
 
 

@@ -1,7 +1,7 @@
 """Bad input: one clear error for each, finished blocks are kept, and the run goes on once that is mended."""
 
 import json
-import os
+import shutil
 import socket
 from dataclasses import replace
 
@@ -167,7 +167,7 @@ def test_a_chunk_of_the_dataset(case, survived, tmp_path, fault, match):
     case = replace(case, source=tmp_path / "large.zarr")
     stores.write_dataset(toy_chain.example(), case.source, chunks={"m": 2})
     chunk = case.source / "measurement" / "c" / "0" / "1"
-    kept, times = chunk.read_bytes(), chunk.stat()
+    kept = chunk.read_bytes()
 
     class Damage(Progress):
         def finished_block(self, record, facts):
@@ -179,16 +179,26 @@ def test_a_chunk_of_the_dataset(case, survived, tmp_path, fault, match):
         case.run(Damage()).execute()
     before = case.marked()
     assert list(before) == [(0, 0)]
-    restore(chunk, kept, times)
+    with pytest.raises(RunError, match=match):
+        case.run().execute()
+    chunk.write_bytes(kept)  # as from a backup, with another time of change
     case.run().execute()
     assert (0, 0) not in computed(before, case.marked())
     survived(case, f"a chunk of the dataset {fault}", "nothing: a clear error", "all but block 0 of stage 1")
 
 
-def restore(path, content, times):
-    """As from a backup, with the time at which it was written."""
-    path.write_bytes(content)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+def test_a_dataset_that_lacks_a_chunk_is_refused_before_anything_is_computed(case, survived, tmp_path):
+    case = replace(case, source=tmp_path / "large.zarr")
+    stores.write_dataset(toy_chain.example(), case.source, chunks={"m": 2})
+    chunk = case.source / "measurement" / "c" / "0" / "1"
+    chunk.rename(tmp_path / "elsewhere")
+    case.gate.open()
+    with pytest.raises(RunError, match="the chunk c/0/1 of 'measurement' is gone from .*: copy or write that store"):
+        case.run().execute()
+    assert not case.output.exists()
+    shutil.copy(tmp_path / "elsewhere", chunk)
+    case.run().execute()
+    survived(case, "a chunk of the dataset is missing from the beginning", "nothing: a clear error", "all")
 
 
 def test_a_store_that_others_wrote_may_lack_chunks(tmp_path):

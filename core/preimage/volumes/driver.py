@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from preimage.chain import Chain
@@ -141,7 +142,10 @@ class Run:
     def _new_record(self, device: str) -> dict[str, Any]:
         parts = self.resolved.parts
         deciding = {**self.recipe, "output": None, "compute": ComputeSettings.deciding(self.recipe["compute"])}
-        identity = stores.plain({"recipe": deciding, "inputs": input_identities(parts), "device": device})
+        inputs = input_identities(parts)
+        for found in inputs.values():
+            stores.check_complete(Path(found["path"]))  # else a store that is mended later is another
+        identity = stores.plain({"recipe": deciding, "inputs": inputs, "device": device})
         return {
             "key": digest(identity),
             "identity": identity,
@@ -191,8 +195,8 @@ class Run:
         """The record of the run that is there, or that of a new store."""
         found = self._stored(record, fresh)
         if found:
-            self.plan = Plan.of(found)  # made once: what is done was done by it
             self._check_versions(found, record)
+            self.plan = Plan.of(found)  # made once: what is done was done by it
             return self._reopened(found, verify)
         try:
             self.beside.clear()

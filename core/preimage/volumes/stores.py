@@ -21,6 +21,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from preimage.errors import DataError, RequestError, RunError
+from preimage.identity import METADATA, missing_chunk
 from preimage.volumes.planning.plan import ArrayPlan
 
 SCHEMA = 1
@@ -192,6 +193,17 @@ def open_dataset(path: Path | str, group: str | None = None) -> xr.Dataset:
     return found
 
 
+def check_complete(path: Path) -> None:
+    """Refuse a store in which all chunks were written and one is gone.
+
+    Raises
+    ------
+    RunError : names it.
+    """
+    if (path / METADATA).exists() and _must_be_complete(path) and (gone := missing_chunk(path)):
+        raise _is_gone(path, *gone)
+
+
 def _must_be_complete(path: Path) -> bool:
     """Whether every chunk must be there: the store is one of ours, and not that of a run in work."""
     try:
@@ -213,11 +225,15 @@ class _Complete(LocalStore):
     ) -> Buffer | None:
         found = await super().get(key, prototype, byte_range)
         if found is None and (chunk := _CHUNK.fullmatch(key)):
-            raise RunError(
-                f"the chunk {chunk['key']} of {chunk['name']!r} is gone from {self.root}, in which all were written: "
-                "copy or write that store again. Finished blocks are kept"
-            )
+            raise _is_gone(self.root, chunk["name"], chunk["key"])
         return found
+
+
+def _is_gone(path: Path, name: str, key: str) -> RunError:
+    return RunError(
+        f"the chunk {key} of {name!r} is gone from {path}, in which all were written: "
+        "copy or write that store again. Finished blocks are kept"
+    )
 
 
 def plain(value: Any) -> Any:
