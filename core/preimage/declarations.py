@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from preimage.problem import Problem
@@ -43,32 +44,45 @@ class Memory:
     """What a method needs at its peak beside the process itself.
 
     A block is predicted to need `fixed + workspace + per_input · (bytes of its measurement) + per_image ·
-    (bytes of its unknown)` on the host, and `device · (bytes of its measurement)` on an accelerator. The
-    declarations of all parts of a chain are added.
+    (bytes of its unknown)` where it is worked on. On an accelerator that is the accelerator's memory, with `device`
+    in place of `per_input`, and the host's holds what is read and what goes there and back. The declarations of all
+    parts of a chain are added.
 
     Attributes
     ----------
     fixed : bytes that do not depend on the block, such as weights.
     per_input : multiple of the bytes of the block's measurement.
     workspace : bytes of temporaries that do not depend on the block.
-    device : multiple of the bytes of the block's measurement held on the accelerator.
+    device : `per_input` on an accelerator, where that is another, as of a part that works on the host for some time.
     per_image : multiple of the bytes of the block's unknown.
     """
 
     fixed: int = 0
     per_input: float = 0.0
     workspace: int = 0
-    device: float = 0.0
+    device: float | None = None
     per_image: float = 0.0
+
+    @property
+    def on_device(self) -> float:
+        """Multiple of the bytes of the block's measurement on an accelerator."""
+        return self.per_input if self.device is None else self.device
 
     def __add__(self, other: Memory) -> Memory:
         """Both at once."""
+        return self._with(other, operator.add)
+
+    def __or__(self, other: Memory) -> Memory:
+        """What suffices for either, one at a time."""
+        return self._with(other, max)
+
+    def _with(self, other: Memory, combine: Callable[[Any, Any], Any]) -> Memory:
         return Memory(
-            self.fixed + other.fixed,
-            self.per_input + other.per_input,
-            self.workspace + other.workspace,
-            self.device + other.device,
-            self.per_image + other.per_image,
+            combine(self.fixed, other.fixed),
+            combine(self.per_input, other.per_input),
+            combine(self.workspace, other.workspace),
+            combine(self.on_device, other.on_device),
+            combine(self.per_image, other.per_image),
         )
 
 

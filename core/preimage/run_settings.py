@@ -61,6 +61,8 @@ class ComputeSettings(Settings):
     """auto (the GPU if there is one), cpu, cuda or cuda:N."""
     memory: ByteSize = ByteSize(4 * 2**30)
     """What one worker may use, such as "4 GiB"; the size of the blocks follows from it."""
+    device_memory: ByteSize | None = None
+    """What one worker may use of its GPU, where that is not all of it; of a cluster's GPUs, it must be said."""
     threads: PositiveInt = 1
     """Threads of one worker. Part of the plan: one and two threads do not give bitwise equal sums."""
     blocks: dict[str, PositiveInt] = Field(default_factory=dict)

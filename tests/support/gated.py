@@ -100,6 +100,6 @@ def build(recipe):
 
 def recipe(path, output, gate, seed=0, **compute):
     """A run of six blocks after a stage of three, with noise in every step, whose states are saved all the time."""
-    compute = {"blocks": {"x": 2}, "checkpoint": 0.05, **compute}
+    compute = {"blocks": {"x": 2}, "checkpoint": 0.05, "probe": False, **compute}
     solver = {"max_iter": ITERATIONS, "noise": 0.1}
     return toy_chain.recipe(path, output, compute, seed=seed, solver=solver, gate=str(gate))

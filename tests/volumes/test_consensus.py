@@ -310,7 +310,7 @@ def test_slabs_of_a_multi_coil_mri_volume_agree_along_the_readout(tmp_path, agre
 
 def test_a_block_can_be_begun_to_see_what_a_round_takes(folder, tmp_path):
     run = planned(run_file(tmp_path / "a.json", folder / "real.zarr"))
-    (found,) = run.probe()
+    found = run.probe()[0]
     assert min(found.step, found.before, found.process) > 0
     assert run.plan.solve.block == SLABS
     assert not run.output.path.exists()

@@ -13,7 +13,7 @@ from preimage.volumes.planning.memory_model import (
     PROCESS,
     STEP,
     USABLE,
-    Model,
+    factor_of,
     settled_factor,
     settled_process,
 )
@@ -71,8 +71,10 @@ def memory(beside_process, process=PROCESS):
 
 def seen(plan, *factors, process=300 * 2**20):
     """Probes of a plan whose blocks need so many times what was predicted."""
-    pairs = zip(plan.stages, factors, strict=True)
-    return tuple(Probe(process, int(stage.memory * factor), stage.n_blocks, 0.0, 0.0, 0.0) for stage, factor in pairs)
+    return {
+        i: Probe(process, int(stage.memory * factor), stage.device_memory, stage.n_blocks, 0.0, 0.0, 0.0)
+        for i, (stage, factor) in enumerate(zip(plan.stages, factors, strict=True))
+    }
 
 
 # --- what is made of a measurement ------------------------------------------------------------------------------------
@@ -131,8 +133,8 @@ def test_every_stage_has_a_factor_of_its_own(huge, make_run, monkeypatch):
 
 
 def test_of_steps_that_were_measured_apart_the_most_counts_for_them_together():
-    model = Model(factors={(0, 1): 3.0, (1, 3): 2.0})
-    assert [model.factor(steps) for steps in ((0, 1), (1, 3), (0, 3), (3, 4))] == [3.0, 2.0, 3.0, 1.0]
+    measured = {(0, 1): 3.0, (1, 3): 2.0}
+    assert [factor_of(measured, steps) for steps in ((0, 1), (1, 3), (0, 3), (3, 4))] == [3.0, 2.0, 3.0, 1.0]
 
 
 def test_the_block_that_is_begun_is_one_that_reads_beyond_both_its_ends():
@@ -146,7 +148,7 @@ def test_a_whole_volume_that_needs_more_than_is_declared_is_cut(large, make_run,
     little = memory(0.3 * DATA)
     run = make_run(path=large, compute={"memory": little}, per_input=0.25, solver={"max_iter": 2})
     assert run.plan.solve.n_blocks == 1
-    assert run.wants_probe
+    assert run.to_probe
     plan = Plan.of(run.execute())
     assert plan.solve.n_blocks > 1
     assert "times the memory that its parts declare" in plan.notes[0]
@@ -157,19 +159,26 @@ def test_a_whole_volume_that_needs_more_than_is_declared_is_cut(large, make_run,
 def test_blocks_grow_where_more_is_declared_than_needed(large, make_run, findable):
     run = make_run(path=large, compute={"memory": memory(10 * DATA)}, per_input=90.0)
     before = run.plan.solve.n_blocks
-    (found,) = run.probe()
+    found = run.probe()[0]
     assert found.block < 90 * DATA / before / OFF
     assert run.plan.solve.n_blocks < before
 
 
 def test_what_fits_by_far_is_not_worth_a_probe(huge, make_run):
-    assert make_run(path=huge, compute={"memory": memory(8 * HUGE)}, per_input=5.0).wants_probe
-    assert not make_run(path=huge, compute={"memory": memory((5 + 4) * SURE * HUGE)}, per_input=5.0).wants_probe
+    assert make_run(path=huge, compute={"memory": memory(8 * HUGE)}, per_input=5.0).to_probe
+    assert not make_run(path=huge, compute={"memory": memory((5 + 4) * SURE * HUGE)}, per_input=5.0).to_probe
 
 
 def test_blocks_that_are_asked_for_are_as_asked(large, make_run):
     asked = {"memory": memory(8 * DATA), "blocks": {"x": 4096}}
-    assert not make_run(path=large, compute=asked, per_input=40.0).wants_probe
+    assert not make_run(path=large, compute=asked, per_input=40.0).to_probe
+
+
+@pytest.mark.parametrize("huge", ["kx"], indirect=True)
+def test_of_a_stage_before_them_memory_decides_all_the_same(huge, make_run):
+    asked = {"memory": memory(0.3 * HUGE), "blocks": {"x": 512}}
+    assert make_run(path=huge, compute=asked).to_probe == (0,)
+    assert make_run(path=huge, compute={"memory": memory(0.3 * HUGE)}).to_probe == (0, 1)
 
 
 def test_the_plan_stays_where_the_probe_fails_and_that_is_noted(large, make_run, monkeypatch):

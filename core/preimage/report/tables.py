@@ -68,7 +68,8 @@ def stage_rows(plan: Plan) -> list[tuple[str, ...]]:
             " → ".join(stage.labels),
             _blocks(stage),
             str(stage.n_blocks),
-            format_bytes(plan.process + stage.memory),
+            format_bytes(plan.process + stage.memory)
+            + (f", device {format_bytes(stage.device_memory)}" if plan.device_memory else ""),
             format_bytes(stage.bytes_read),
             format_bytes(stage.bytes_written),
         )

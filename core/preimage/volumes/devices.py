@@ -7,6 +7,7 @@ import re
 import torch
 
 from preimage.errors import RequestError
+from preimage.run_settings import ComputeSettings
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,3 +26,25 @@ def choose_device(name: str) -> torch.device:
         there = ", ".join(f"cuda:{i}" for i in range(torch.cuda.device_count())) or "no GPU"
         raise RequestError(f'compute.device = "{name}" is not there: this machine has {there}; "auto" or "cpu" works')
     return device
+
+
+def worker_memory(compute: ComputeSettings) -> int:
+    """Bytes of an accelerator that one worker may use; 0 where the CPU works, or where it is not known.
+
+    Of the workers of a cluster only the settings tell.
+    """
+    told = int(compute.device_memory or 0)
+    if compute.on_a_cluster:
+        return told if compute.device != "cpu" else 0
+    device = choose_device(compute.device)
+    return (told or memory_of(device)) if device.type != "cpu" else 0
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of an accelerator's memory, whoever uses them now: a plan must not vary with that."""
+    return int(torch.cuda.mem_get_info(device)[1])
+
+
+def peak_of(device: torch.device) -> int:
+    """Bytes of an accelerator that tensors of this process held at most; 0 for the CPU."""
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else 0

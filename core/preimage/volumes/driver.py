@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.creating import create_scratch, create_store, sweep
-from preimage.volumes.devices import choose_device
+from preimage.volumes.devices import choose_device, worker_memory
 from preimage.volumes.engines import Engine, choose_engine
 from preimage.volumes.lease import Heartbeat
 from preimage.volumes.markers import Beside
@@ -48,7 +48,7 @@ class Run:
     recipe : the resolved run file as plain data.
     progress : who watches.
     planned : the plan to follow, such as that of an earlier run of this recipe; else one is made.
-    probed : what a block of every stage of the plan took, as it was before; None if nobody has measured.
+    probed : what blocks of stages of the plan took, as it was before; None if nobody has measured.
     """
 
     chain: Chain
@@ -66,7 +66,7 @@ class Run:
             choose_device(self.compute.device)  # that it is not there is better said now
         self.resolved: Resolved = resolve(self.chain, rewrite=self.compute.rewrite)
         self.plan: Plan = self.planned or self._declared_plan()
-        self.probed: tuple[Probe, ...] | None = None
+        self.probed: Mapping[int, Probe] | None = None
         for stage in self.plan.stages:
             check_write_units(stage)
         self.beside = Beside(self.output.path)
@@ -111,15 +111,16 @@ class Run:
         return record
 
     @property
-    def wants_probe(self) -> bool:
-        """Whether the plan relies on what methods declare where it matters, and nobody has measured yet."""
+    def to_probe(self) -> tuple[int, ...]:
+        """The stages of which the plan relies on what methods declare where it matters, and nobody has measured yet."""
         unseen = self.compute.probe and self.planned is None and self.probed is None
-        return unseen and worth_probing(self.plan, self.compute)
+        return worth_probing(self.plan, self.compute) if unseen else ()
 
-    def probe(self) -> tuple[Probe, ...] | None:
-        """Do a block of every stage in another process, and plan anew by what that takes."""
+    def probe(self, stages: Iterable[int] | None = None) -> Mapping[int, Probe] | None:
+        """Do a block of these stages, or of all, in other processes, and plan anew by what that takes."""
+        stages = range(len(self.plan.stages)) if stages is None else stages
         try:
-            self.probed = probe(self.builder, self.recipe, self.plan)
+            self.probed = probe(self.builder, self.recipe, self.plan, stages)
         except RunError as error:  # such as on a machine without the workers' GPU
             self.progress.noted(f"the plan relies on what methods declare: {error}")
             return None
@@ -129,14 +130,15 @@ class Run:
 
     def _declared_plan(self) -> Plan:
         """The plan by what is declared; of a worker's process what is assumed is measured before a run is refused."""
+        device = worker_memory(self.compute)
         try:
-            return make_plan(self.resolved, self.compute)
+            return make_plan(self.resolved, self.compute, Model(device=device))
         except NothingFits as error:
             refused = error
         if self.compute.probe:
             with contextlib.suppress(RunError):
                 process = probe_process(self.builder, self.recipe, self.compute.threads)
-                return make_plan(self.resolved, self.compute, Model(settled_process(process)))
+                return make_plan(self.resolved, self.compute, Model(settled_process(process), device=device))
         raise refused
 
     def _new_record(self, device: str) -> dict[str, Any]:
@@ -201,9 +203,9 @@ class Run:
         try:
             self.beside.clear()
             report_path(self.output.path).unlink(missing_ok=True)
-            if self.wants_probe:
+            if self.to_probe:
                 self.progress.working("probe", 0, 1)
-                self.probe()
+                self.probe(self.to_probe)
                 record["plan"] = stores.plain(self.plan.to_json())
             create_store(self.output, self.plan, self.resolved, record)
         except OSError as error:

@@ -73,7 +73,7 @@ def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
     """The measurement; of the image's size the spectra of both unknowns, their product, its inverse and a result."""
     image, _, _ = _blurred(settings, dataset)
     multiple = 1 + 5 * image.nbytes / max(image_space(dataset, WHO).nbytes, 1)
-    return Memory(per_input=multiple, device=multiple)
+    return Memory(per_input=multiple)
 
 
 @hookimpl

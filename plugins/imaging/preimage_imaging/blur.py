@@ -100,7 +100,7 @@ def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
     """The measurement; of the image's size its spectrum, that of the psf, their product's inverse and a result."""
     image = _blurred(settings, dataset).image
     multiple = 1 + 4 * image.nbytes / max(image_space(dataset, WHO).nbytes, 1)
-    return Memory(per_input=multiple, device=multiple)
+    return Memory(per_input=multiple)
 
 
 @hookimpl

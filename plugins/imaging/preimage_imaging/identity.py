@@ -44,7 +44,7 @@ def preimage_axes(settings: Settings, dataset: xr.Dataset) -> Mapping[str, Axis]
 @hookimpl
 def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
     """The measurement."""
-    return Memory(per_input=1.0, device=1.0)
+    return Memory(per_input=1.0)
 
 
 @hookimpl

@@ -71,7 +71,7 @@ def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
         per_input = 5 + 3 * coil + (0 if shared else 8 * coil)
     else:
         per_input = 4.5 + (0 if shared else 4 * coil)
-    return Memory(workspace=WORKSPACE, per_input=per_input, device=per_input)
+    return Memory(workspace=WORKSPACE, per_input=per_input)
 
 
 @hookimpl

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +30,22 @@ def show_plan(run: Run, *, probe: bool = False) -> None:
         typer.echo(note)
     if found is not None:
         _show_probes(run, found)
-    elif run.wants_probe:
+    elif run.to_probe:
         typer.echo(
-            "these blocks follow from what the parts declare. A run tries one of every stage first, "
+            "these blocks follow from what the parts declare. A run tries one first, "
             "and may then be cut in others: --probe tries them now"
         )
 
 
-def _show_probes(run: Run, found: Sequence[Probe]) -> None:
+def _show_probes(run: Run, found: Mapping[int, Probe]) -> None:
     workers = 1 if run.compute.on_a_cluster else run.compute.workers
     who = "one worker; more of a cluster divide that" if run.compute.on_a_cluster else _workers(workers)
     total = 0.0
-    for i, one in enumerate(found, 1):
+    for i, one in found.items():
         total += one.seconds * math.ceil(one.n_blocks / workers)
         typer.echo(
-            f"stage {i}: a block that was tried, of {one.n_blocks}, took {format_bytes(one.block)} beside a process of "
-            f"{format_bytes(one.process)}, and takes about {format_seconds(one.seconds)}"
+            f"stage {i + 1}: a block that was tried, of {one.n_blocks}, took {format_bytes(one.block)} "
+            f"beside a process of {format_bytes(one.process)}, and takes about {format_seconds(one.seconds)}"
         )
     typer.echo(f"all blocks of all stages take about {format_seconds(total)} on {who}")
 

@@ -13,7 +13,7 @@ from preimage.run_settings import ComputeSettings
 from preimage.volumes.devices import choose_device
 from preimage.volumes.progress import Progress
 from preimage.volumes.resolve import Resolved
-from preimage.volumes.tasks.guards import disk_errors
+from preimage.volumes.tasks.guards import device_errors, disk_errors
 from preimage.volumes.tasks.task import Facts, Task
 from preimage.volumes.tasks.worker import open_worker
 
@@ -49,4 +49,6 @@ class Serial:
         """Yield what is known of each task, in order."""
         with disk_errors(self.output), dask.config.set(scheduler="synchronous"):
             for task in tasks:
-                yield self.worker.do(task)
+                with device_errors(task):
+                    facts = self.worker.do(task)
+                yield facts

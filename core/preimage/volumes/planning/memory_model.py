@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import xarray as xr
 
@@ -25,6 +25,11 @@ UNDECLARED = Memory(fixed=40 * 2**20, per_input=10.0)
 """What a chain is taken to need for a part that works on all the data and does not say."""
 
 
+STAGED = 3.0
+"""Multiples of the measurement and the unknown that a process holds of a block that an accelerator works on.
+
+They are read, laid out anew, and fetched back.
+"""
 OFF = 1.2
 """A declaration that is off by no more than this is taken as it is: what a plan may not use leaves room for it."""
 STEP = 128 * 2**20
@@ -39,35 +44,61 @@ class Model:
 
     Attributes
     ----------
-    factors : for steps of the chain that are done together, how many times what they declare a block needs.
+    factors, device_factors : for steps of the chain that are done together, how many times what they declare a block
+        needs; of the process, and of an accelerator.
+    device : bytes of an accelerator that a worker may use; 0 where the CPU works.
     """
 
     process: int = PROCESS
     factors: Mapping[Steps, float] = field(default_factory=dict)
+    device: int = 0
+    device_factors: Mapping[Steps, float] = field(default_factory=dict)
 
     def budget(self, compute: ComputeSettings) -> float:
-        """Bytes that a block may need."""
+        """Bytes that a block may need, beside the process."""
         return USABLE * int(compute.memory) - self.process
 
-    def factor(self, steps: Steps) -> float:
-        """How many times what they declare some steps need; of several that were measured apart, the most."""
-        first, stop = steps
-        return max((f for (i, j), f in self.factors.items() if first <= i and j <= stop), default=1.0)
+    @property
+    def device_budget(self) -> float:
+        """Bytes that a block may need of an accelerator."""
+        return USABLE * self.device
+
+    def fits(self, group: Group, block: Mapping[str, int], compute: ComputeSettings) -> bool:
+        """Whether a block is predicted to fit into the memory of a worker, and of its accelerator."""
+        return (
+            self.needs(group, block) <= self.budget(compute) and self.device_needs(group, block) <= self.device_budget
+        )
 
     def needs(self, group: Group, block: Mapping[str, int]) -> float:
         """Bytes that a block is predicted to need at its peak, beside the process; its halo is counted in."""
-        fractions = _fractions(group, block)
         total = _declared(group)
-        data = _data_bytes(group.dataset, fractions)
-        if (
-            group.solves
-            and group.resolved.codomain.is_complex
-            and is_phaseless(group.resolved.chain.likelihood.declared)
-        ):
-            data *= 2  # methods count complex data, and these are their magnitudes
-        image = _image_bytes(group.resolved.domain, _fractions(group, block, overlap=True)) if group.solves else 0.0
-        declared = total.fixed + total.workspace + total.per_input * data + total.per_image * image
-        return self.factor(group.steps) * declared
+        if self.device:
+            total = Memory(fixed=total.fixed, per_input=STAGED, per_image=STAGED)
+        return factor_of(self.factors, group.steps) * _bytes(total, group, block)
+
+    def device_needs(self, group: Group, block: Mapping[str, int]) -> float:
+        """Bytes that a block is predicted to need of an accelerator."""
+        if not self.device:
+            return 0.0
+        total = _declared(group)
+        return factor_of(self.device_factors, group.steps) * _bytes(
+            replace(total, per_input=total.on_device), group, block
+        )
+
+
+def factor_of(factors: Mapping[Steps, float], steps: Steps) -> float:
+    """How many times what they declare some steps need; of several that were measured apart, the most."""
+    first, stop = steps
+    return max((factor for (i, j), factor in factors.items() if first <= i and j <= stop), default=1.0)
+
+
+def _bytes(total: Memory, group: Group, block: Mapping[str, int]) -> float:
+    """The bytes of a block, given multiples of its measurement and its unknown."""
+    data = _data_bytes(group.dataset, _fractions(group, block))
+    if group.solves and group.resolved.codomain.is_complex and is_phaseless(group.resolved.chain.likelihood.declared):
+        data *= 2  # methods count complex data, and these are their magnitudes
+    image = _image_bytes(group.resolved.domain, _fractions(group, block, overlap=True)) if group.solves else 0.0
+    return total.fixed + total.workspace + total.per_input * data + total.per_image * image
 
 
 def settled_factor(measured: float, declared: float) -> float:

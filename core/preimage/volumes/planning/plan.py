@@ -56,6 +56,7 @@ class StagePlan:
         again, for the numbers of the run, in every round that there may be, and to fit.
     halo, solve_halo : how far beyond its block the stage reads along a dim, and how far the solve alone looks.
     overlap : how far priors look beyond a block, along dims where blocks share pixels and agree on them.
+    device_memory : bytes that a block is predicted to need on an accelerator.
     """
 
     first: int
@@ -71,6 +72,7 @@ class StagePlan:
     halo: Mapping[str, int] = field(default_factory=dict)
     solve_halo: Mapping[str, int] = field(default_factory=dict)
     overlap: Margins = field(default_factory=dict)
+    device_memory: int = 0
 
     @property
     def steps(self) -> Steps:
@@ -150,6 +152,7 @@ class Plan:
     memory : bytes that a worker may use.
     process : bytes of them that its process takes before it has read anything.
     notes : what a reader of the plan should know, such as proposed preparations.
+    device_memory : bytes that a worker may use of an accelerator; 0 where there is none, or it is not known.
     """
 
     stages: tuple[StagePlan, ...]
@@ -159,6 +162,7 @@ class Plan:
     threads: int
     process: int
     notes: tuple[str, ...]
+    device_memory: int = 0
 
     @property
     def solve(self) -> StagePlan:

@@ -16,7 +16,7 @@ from preimage.units import format_bytes
 from preimage.volumes.planning.cutting import Reason
 from preimage.volumes.planning.grouping import Group, group, halo_of
 from preimage.volumes.planning.layouts import outputs
-from preimage.volumes.planning.memory_model import USABLE, Model
+from preimage.volumes.planning.memory_model import USABLE, Model, factor_of
 from preimage.volumes.planning.plan import Plan, StagePlan
 from preimage.volumes.planning.reading import bytes_read, stored
 from preimage.volumes.resolve import Resolved
@@ -44,7 +44,7 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
     NothingFits : no block fits into the memory.
     """
     whole = Group.of_all(resolved)
-    fits = not compute.blocks and model.needs(whole, {}) <= model.budget(compute)
+    fits = not compute.blocks and model.fits(whole, {}, compute)
     groups = [whole] if fits else group(resolved, compute.blocks)
     stages: list[StagePlan] = []
     for one in reversed(groups):
@@ -60,6 +60,7 @@ def make_plan(resolved: Resolved, compute: ComputeSettings, model: Model = DECLA
         memory=int(compute.memory),
         threads=compute.threads,
         process=model.process,
+        device_memory=model.device,
         notes=(*_proposals(resolved), *_rounds(resolved, stages[-1]), *_misdeclared(stages, model), why),
     )
 
@@ -81,6 +82,7 @@ def _plan_stage(group: Group, compute: ComputeSettings, model: Model, consumer: 
         block=block,
         outputs=written,
         memory=int(model.needs(group, block)),
+        device_memory=int(model.device_needs(group, block)),
         bytes_read=0,
         bytes_written=sum(math.prod(a.shape) * np.dtype(a.dtype).itemsize for a in written.values()),
         halo={dim: n for dim, n in group.halo.items() if dim in block},
@@ -112,16 +114,17 @@ def _fitting_block(group: Group, compute: ComputeSettings, model: Model) -> dict
     more than their own or have to agree last.
     """
     block: dict[str, int] = {}
-    budget = model.budget(compute)
     dear = {*group.halo, *(group.resolved.overlap if group.solves else ())}
     chunks = {dim: _chunks(group, dim) for dim in group.sizes}
     tearing = [dim for dim, n in group.sizes.items() if 1 < n <= max(chunks[dim], default=1)]  # what is read at once
     for dim, n in sorted(group.sizes.items(), key=lambda item: (item[0] in dear, item[0] in tearing)):
-        if model.needs(group, block) <= budget:
+        if model.fits(group, block, compute):
             break
-        fitting = bisect.bisect_right(range(1, n + 1), budget, key=lambda k: model.needs(group, {**block, dim: k}))
+        fitting = bisect.bisect_left(
+            range(1, n + 1), True, key=lambda k: not model.fits(group, {**block, dim: k}, compute)
+        )
         block[dim] = _even(max(1, fitting), n, chunks[dim])
-    if model.needs(group, block) > budget:
+    if not model.fits(group, block, compute):
         raise NothingFits(_too_little(group, compute, model, block))
     return block
 
@@ -154,13 +157,15 @@ def _chunks(group: Group, dim: str) -> list[int]:
 
 def _too_little(group: Group, compute: ComputeSettings, model: Model, block: Mapping[str, int]) -> str:
     """Why nothing fits, and what would help."""
-    smallest = model.needs(group, block) + model.process
+    setting, given, smallest = "memory", int(compute.memory), model.needs(group, block) + model.process
+    if model.device_needs(group, block) > model.device_budget:
+        setting, given, smallest = "device_memory", model.device, model.device_needs(group, block)
     reasons = group.resolved.reasons
     whole = "; ".join(f"{reason.who} needs {dim} whole" for dim, reason in reasons.items()) or "no dim can be cut"
     cures = [format_bytes(smallest / USABLE), *_cures(reasons)]
     return (
-        f"compute.memory = {format_bytes(int(compute.memory))} is too little: the smallest block needs "
-        f"{format_bytes(smallest)} of the {format_bytes(USABLE * int(compute.memory))} that a plan may count on. "
+        f"compute.{setting} = {format_bytes(given)} is too little: the smallest block needs "
+        f"{format_bytes(smallest)} of the {format_bytes(USABLE * given)} that a plan may count on. "
         f"{whole}. Give it {', or '.join(cures)}"
     )
 
@@ -205,9 +210,11 @@ def _rounds(resolved: Resolved, solve: StagePlan) -> list[str]:
 def _misdeclared(stages: Sequence[StagePlan], model: Model) -> list[str]:
     """Of which stages a plan does not follow from what is declared."""
     return [
-        f"stage {i} is planned for {factor:.2g} times the memory that its parts declare: a block of it took about that"
+        f"stage {i} is planned for {factor:.2g} times the memory{where} that its parts declare, "
+        "which is about what a block of it took"
         for i, stage in enumerate(stages, 1)
-        if (factor := model.factor(stage.steps)) != 1
+        for where, factors in (("", model.factors), (" of the device", model.device_factors))
+        if (factor := factor_of(factors, stage.steps)) != 1
     ]
 
 

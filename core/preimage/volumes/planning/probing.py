@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.solving import State, load_state, save_state
 from preimage.solving.state import hollow
 from preimage.volumes.creating import create_scratch
-from preimage.volumes.devices import choose_device
+from preimage.volumes.devices import choose_device, peak_of
 from preimage.volumes.engines.environment import worker_environment
 from preimage.volumes.memory import held, peak
 from preimage.volumes.planning.memory_model import Model, settled_factor, settled_process
@@ -58,6 +58,7 @@ class Probe:
     ----------
     process : bytes of a worker's process before its first block.
     block : bytes that a block of the stage took beside that.
+    device : bytes that it took of an accelerator.
     n_blocks : how many there are of its kind.
     before, step : seconds until the first iteration, and of one; where blocks agree, seconds around a round, and in it.
         A stage that does not solve takes all of them before.
@@ -67,14 +68,15 @@ class Probe:
 
     process: int
     block: int
+    device: int
     n_blocks: int
     before: float
     step: float
     seconds: float
 
 
-def probe(builder: str, recipe: Mapping[str, Any], plan: Plan) -> tuple[Probe, ...]:
-    """Do a block of every stage in a process of its own, and see what it takes; of the solve, begin one.
+def probe(builder: str, recipe: Mapping[str, Any], plan: Plan, stages: Iterable[int]) -> dict[int, Probe]:
+    """Do a block of each of these stages in a process of its own, and see what it takes; of the solve, begin one.
 
     It is the block that needs most. Nothing is left of it.
 
@@ -82,9 +84,7 @@ def probe(builder: str, recipe: Mapping[str, Any], plan: Plan) -> tuple[Probe, .
     ------
     RunError : it failed; the message says how.
     """
-    return tuple(
-        Probe(**_asked(builder, recipe, plan.threads, plan=plan.to_json(), stage=i)) for i in range(len(plan.stages))
-    )
+    return {i: Probe(**_asked(builder, recipe, plan.threads, plan=plan.to_json(), stage=i)) for i in stages}
 
 
 def probe_process(builder: str, recipe: Mapping[str, Any], threads: int) -> int:
@@ -97,28 +97,32 @@ def probe_process(builder: str, recipe: Mapping[str, Any], threads: int) -> int:
     return int(_asked(builder, recipe, threads)["process"])
 
 
-def worth_probing(plan: Plan, compute: ComputeSettings) -> bool:
-    """Whether memory decides about a stage of this plan, so that what its blocks really need matters."""
-    budget = Model(plan.process).budget(compute)
-    return any(SURE * stage.memory > budget for stage in plan.stages if not (stage.solves and compute.blocks))
+def worth_probing(plan: Plan, compute: ComputeSettings) -> tuple[int, ...]:
+    """The stages of a plan about which memory decides, so that what their blocks really need matters."""
+    model = Model(plan.process, device=plan.device_memory)
+    return tuple(
+        i
+        for i, stage in enumerate(plan.stages)
+        if SURE * stage.memory > model.budget(compute) or SURE * stage.device_memory > model.device_budget
+        if not (stage.solves and compute.blocks)
+    )
 
 
-def measured_model(plan: Plan, compute: ComputeSettings, found: Sequence[Probe]) -> Model:
+def measured_model(plan: Plan, compute: ComputeSettings, found: Mapping[int, Probe]) -> Model:
     """What a worker needs, by the probe of a plan that was made of what is declared.
 
     It is rounded, so that probes of the same run come to the same plan: see `settled_factor` for what that promises.
     Of a stage that would fit by far either way what is declared is kept: what libraries take at first is then most.
     """
-    process = settled_process(max(one.process for one in found))
-    budget = Model(process).budget(compute)
-    return Model(
-        process,
-        {
-            stage.steps: settled_factor(one.block, stage.memory)
-            for stage, one in zip(plan.stages, found, strict=True)
-            if SURE * max(one.block, stage.memory) > budget
-        },
-    )
+    model = Model(settled_process(max(one.process for one in found.values())), device=plan.device_memory)
+    factors, device_factors = {}, {}
+    for i, one in found.items():
+        stage = plan.stages[i]
+        if SURE * max(one.block, stage.memory) > model.budget(compute):
+            factors[stage.steps] = settled_factor(one.block, stage.memory)
+        if SURE * max(one.device, stage.device_memory) > model.device_budget and one.device:
+            device_factors[stage.steps] = settled_factor(one.device, stage.device_memory)
+    return replace(model, factors=factors, device_factors=device_factors)
 
 
 def _asked(builder: str, recipe: Mapping[str, Any], threads: int, **what: Any) -> dict[str, Any]:
@@ -141,6 +145,7 @@ def _asked(builder: str, recipe: Mapping[str, Any], threads: int, **what: Any) -
 def _measure(worker: _Unstored, index: int) -> Probe:
     """Do what a worker does for a block: fit, reduce to numbers, prepare, solve."""
     stage = worker.plan.stages[index]
+    torch.empty(1, device=worker.device)  # what an accelerator takes of the process at first is none of the block's
     process = held()
     for element in range(stage.first, stage.last):
         worker.fitted_here[element] = fitted_now(worker, index, element)
@@ -152,7 +157,7 @@ def _measure(worker: _Unstored, index: int) -> Probe:
     steps = worker.solver.stop.max_iter
     begun = steps if stage.overlap else 1  # in every round anew
     seconds = numbers + before * begun + step * steps
-    return Probe(process, peak() - process, stage.n_blocks, before, step, seconds)
+    return Probe(process, peak() - process, peak_of(worker.device), stage.n_blocks, before, step, seconds)
 
 
 def _stored(worker: _Unstored, index: int) -> tuple[float, float]:
@@ -230,14 +235,17 @@ def main() -> None:
     torch.set_num_threads(compute.threads)
     resolved = resolve(build_chain(asked["builder"], asked["recipe"]), rewrite=compute.rewrite)
     if "plan" in asked:
+        plan, device = Plan.from_json(asked["plan"]), choose_device(compute.device)
+        if plan.device_memory and device.type == "cpu":
+            raise RunError("the workers' GPU is not on this machine")
         with tempfile.TemporaryDirectory() as folder, dask.config.set(scheduler="synchronous"):
             worker = _Unstored(
                 output=Path(folder) / "probe.zarr",
                 resolved=resolved,
-                plan=Plan.from_json(asked["plan"]),
+                plan=plan,
                 compute=compute,
                 history=OutputSettings.model_validate(asked["recipe"]["output"]).history,
-                device=choose_device(compute.device),
+                device=device,
             )
             found = asdict(_measure(worker, asked["stage"]))
     else:

@@ -7,9 +7,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from preimage.errors import RunError
+
+if TYPE_CHECKING:
+    from preimage.volumes.tasks.task import Task
 
 
 @contextmanager
@@ -33,6 +38,24 @@ def interruptible() -> Iterator[Any]:
             raise KeyboardInterrupt
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def device_errors(task: Task) -> Iterator[None]:
+    """Say what it means for the run that a task asks for more memory than its device has.
+
+    Raises
+    ------
+    RunError : it did.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        said = str(error).partition(". ")[0]
+        raise RunError(
+            f"{task} needs more memory than its device has ({said}). Finished blocks are kept. "
+            "Smaller blocks need less: give the run compute.blocks, or less compute.device_memory than the device has"
+        ) from error
 
 
 @contextmanager

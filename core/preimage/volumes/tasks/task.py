@@ -92,7 +92,7 @@ def perform(
     import dask.config
     import torch
 
-    from preimage.volumes.tasks.guards import disk_errors
+    from preimage.volumes.tasks.guards import device_errors, disk_errors
     from preimage.volumes.tasks.worker import open_worker
 
     with _Kept.turn, disk_errors(Path(output)), dask.config.set(scheduler="synchronous"):
@@ -103,6 +103,7 @@ def perform(
         _Kept.worker.tell = tell
         torch.set_num_threads(_Kept.worker.compute.threads)  # threads of a dask worker each have a number of their own
         try:
-            return _Kept.worker.do(task)
+            with device_errors(task):
+                return _Kept.worker.do(task)
         except KeyboardInterrupt:
             return {"stopped": True}
