@@ -62,6 +62,14 @@ def test_every_step_of_every_block_is_in_the_table(run_file):
     assert not (run_file.parent / "other.zarr.steps.csv").exists()
 
 
+def test_steps_of_other_processes_are_left_blank(run_file):
+    (run_file.parent / "plugins.toml").write_text('extensions = ["step-timer"]\n')
+    preimage.run(run_file, ["compute.workers=2"])
+    with (run_file.parent / "out.zarr.steps.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted((row["block"], row["iterations"], row["steps"]) for row in rows) == [("0", "4", ""), ("1", "4", "")]
+
+
 def test_a_timed_solver_is_the_solver_in_all_else():
     solver = preimage.make("solver.conjugate-gradient", max_iter=3)
     clock = Clock()
