@@ -1,5 +1,8 @@
 """Nobody is there to do the work: the run fails with a clear error after a while, and goes on with a new cluster."""
 
+import signal
+import time
+
 import pytest
 from support.bitwise import computed
 from support.dask_processes import Scheduler
@@ -59,3 +62,89 @@ def test_the_scheduler_is_killed(case, scheduler, survived, tmp_path):
     assert f"error: the scheduler at {scheduler.address} is gone. Finished blocks are kept: start a scheduler" in said
     assert "failed:" not in said  # no task is to blame
     goes_on(case, survived, tmp_path, "kill -9 of the scheduler")
+
+
+# --- there, and silent ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped():
+    """Stops a process, as a machine that hangs or a network that is cut does; it goes on afterwards."""
+    those = []
+
+    def stop(process):
+        process.send_signal(signal.SIGSTOP)
+        those.append(process)
+
+    yield stop
+    for process in those:
+        process.send_signal(signal.SIGCONT)
+
+
+def test_the_scheduler_is_stopped(case, scheduler, survived, stopped, tmp_path):
+    scheduler.add_workers(2)
+    case.gate.let_pass(2)
+    driver = case.driver({"scheduler": scheduler.address, "stall": 3.0})
+    driver.until(case.are(done=2, held=2), "two blocks done and two held")
+    stopped(scheduler.process)
+    said = driver.wait(code=1)
+    assert f"error: the scheduler at {scheduler.address} does not answer since 3.0 s. Finished blocks are kept" in said
+    assert "failed:" not in said  # no task is to blame
+    goes_on(case, survived, tmp_path, "the scheduler is stopped (SIGSTOP)")
+
+
+def test_ctrl_c_while_the_scheduler_is_stopped(case, scheduler, survived, stopped, tmp_path):
+    """It ends the run within seconds, and workers that see the disk save what they do."""
+    scheduler.add_workers(2)
+    case.gate.let_pass(2)
+    driver = case.driver({"scheduler": scheduler.address, "stall": 600.0})
+    driver.until(case.are(done=2, held=2), "two blocks done and two held")
+    stopped(scheduler.process)
+    time.sleep(1)
+    begun = time.monotonic()
+    driver.interrupt()
+    driver.wait(code=130)
+    assert time.monotonic() - begun < 20  # a few, and what a busy machine takes to end a process
+    assert len(case.held()) == 2
+    goes_on(case, survived, tmp_path, "Ctrl-C while the scheduler is stopped")
+
+
+def test_all_workers_are_stopped(case, scheduler, survived, stopped, tmp_path):
+    """They are connected, and say nothing: who is silent is not at work."""
+    scheduler.add_workers(2)
+    case.gate.let_pass(2)
+    driver = case.driver({"scheduler": scheduler.address, "stall": 3.0})
+    driver.until(case.are(done=2, held=2), "two blocks done and two held")
+    for process in scheduler.workers:
+        stopped(process)
+    said = driver.wait(code=1)
+    assert f"error: no worker of {scheduler.address} does anything since 3.0 s: tcp://127.0.0.1:" in said
+    assert "is silent" in said
+    goes_on(case, survived, tmp_path, "all dask workers are stopped (SIGSTOP)")
+
+
+def test_a_worker_is_stopped(case, scheduler, survived, stopped):
+    """The scheduler misses its heartbeats after `worker-ttl`, and others take over."""
+    scheduler.add_workers(2)
+    case.gate.let_pass(2)
+    driver = case.driver({"scheduler": scheduler.address, "stall": 600.0})
+    driver.until(case.are(done=2, held=2), "two blocks done and two held")
+    held = case.held()
+    stopped(scheduler.workers[0])
+    driver.until(lambda: "is gone: others take over" in driver.said, "word of it")
+    case.gate.open()
+    driver.wait()
+    resumed = [block for block in held if case.beside.read(1, block)["resumed_from"]]
+    assert len(resumed) == 1
+    survived(
+        case, "a dask worker is stopped (SIGSTOP)", f"block {resumed[0]} in work", f"block {resumed[0]} from its state"
+    )
+
+
+def test_workers_that_are_paused_do_not_keep_a_run_waiting(case, scheduler):
+    """As dask pauses those that have less memory than they use."""
+    scheduler.add_workers(1, "--memory-limit", "50 MB")
+    driver = case.driver({"scheduler": scheduler.address, "stall": 3.0})
+    said = driver.wait(code=2)
+    assert f"error: no worker of the scheduler at {scheduler.address} is of use: tcp://127.0.0.1:" in said
+    assert "is paused: it has less memory than it uses" in said

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from support.bitwise import computed
+from support.dask_processes import Scheduler
 from support.drivers import wait_for
 from support.gated import HELD_AT, ITERATIONS
 
@@ -72,6 +73,50 @@ def test_a_worker_of_dask_is_killed_and_its_nanny_starts_another(case, scheduler
     resumed = [block for block in held if case.beside.read(1, block)["resumed_from"] == HELD_AT]
     assert len(resumed) == 1  # the other was never interrupted
     survived(case, "kill -9 of a dask worker", f"block {resumed[0]} in work", f"block {resumed[0]} {FROM}")
+
+
+def kill_at_work(case, scheduler, driver):
+    """Kill the one worker that is there while it does a block, and have another come in its place."""
+    name, told = f"worker-{len(scheduler.workers)}", driver.said.count("is gone: others take over")
+    driver.until(lambda: scheduler.employment().get(name, (0,))[0], "a block")
+    time.sleep(0.5)
+    scheduler.kill_worker(-1)
+    driver.until(lambda: driver.said.count("is gone: others take over") > told, "word of it")
+    scheduler.add_workers(1)
+
+
+@pytest.mark.faults
+def test_workers_of_dask_that_die_again_and_again_fail_the_run(case, scheduler, survived):
+    """As with processes: the third death at one block ends the run, whatever the scheduler counts."""
+    scheduler.add_workers(1)
+    case.gate.let_pass(5)
+    driver = case.driver({"scheduler": scheduler.address, "checkpoint": 600.0})
+    driver.until(lambda: len(case.done()) == 5, "all blocks but one done")
+    for _ in range(3):
+        kill_at_work(case, scheduler, driver)
+    said = driver.wait(code=1)
+    assert re.search(r"error: block \d of stage 2 failed 3 times, the last: the worker tcp://\S+ is gone", said)
+    case.gate.open()
+    case.run().execute()
+    survived(case, "dask workers die again and again", "a block in work", "that block")
+
+
+@pytest.mark.faults
+def test_blocks_that_only_waited_on_workers_that_died_are_not_to_blame(case, survived, tmp_path):
+    """Also where the scheduler gives up all that a worker had at its first death."""
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    with Scheduler(folder, environment={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}) as scheduler:
+        scheduler.add_workers(1)
+        case.gate.let_pass(1)
+        driver = case.driver({"scheduler": scheduler.address, "stall": 600.0})
+        for done in (1, 2, 3):
+            driver.until(lambda: len(case.done()) == done, "a block done")  # noqa: B023
+            kill_at_work(case, scheduler, driver)
+            case.gate.let_pass(1)
+        case.gate.open()
+        driver.wait()
+        survived(case, "three dask workers die, each at another block", "what was in work", "that from its state")
 
 
 def test_a_driver_is_killed_inside_a_block(case, survived):

@@ -70,7 +70,8 @@ class Scheduler:
         self.workers: list[subprocess.Popen] = []
         ports = ("--port", "0", "--dashboard-address", "127.0.0.1:0")
         arguments = (*LOOPBACK, *ports, "--scheduler-file", self.file, *protocol, *self.tls)
-        self.process = self._start("scheduler", arguments, {})
+        settings = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s", **(environment or {})}
+        self.process = self._start("scheduler", arguments, settings)
         wait_for(self._is_there, "a scheduler")
 
     def __enter__(self):
@@ -136,6 +137,11 @@ class Scheduler:
         with Client(self.address, set_as_default=False) as client:
             return any(client.run(_is_at_work).values())
 
+    def employment(self) -> dict[str, tuple[int, int, str]]:
+        """Of every worker by its name: how many tasks it does at this moment, was given, and the run it did any of."""
+        with Client(self.address, set_as_default=False) as client:
+            return dict(client.run(_employment).values())
+
     def said(self, name: str) -> str:
         """What a process said."""
         return (self.folder / f"{name}.log").read_text()
@@ -154,6 +160,11 @@ class Scheduler:
 
 def _is_at_work() -> bool:
     return _Kept.turn.locked()
+
+
+def _employment(dask_worker):
+    given = [key for key in dask_worker.state.tasks if str(key).startswith("perform")]
+    return dask_worker.name, (len(dask_worker.state.executing), len(given), _Kept.run)
 
 
 def environment_and_threads(names):

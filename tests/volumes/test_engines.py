@@ -1,6 +1,7 @@
 """One plan, the same bits: from this process, from others, and from workers of a real dask scheduler."""
 
 import json
+import time
 from pathlib import Path
 
 import distributed
@@ -8,15 +9,16 @@ import pytest
 from support import gated, toy_chain
 from support.bitwise import assert_bitwise_equal
 from support.dask_processes import Certificate, Scheduler, environment_and_threads
+from support.drivers import Driver, end
 
 from preimage.errors import RequestError, RunError
 from preimage.run_settings import ComputeSettings
 from preimage.volumes.driver import Run
 from preimage.volumes.engines import environment, processes
 from preimage.volumes.engines.attempts import LIMIT, Attempts
-from preimage.volumes.engines.cluster import Cluster
 from preimage.volumes.engines.inspection import Seen, complaints_about
 from preimage.volumes.engines.processes import Processes
+from preimage.volumes.engines.workforce import Workforce
 from preimage.volumes.progress import Progress
 from preimage.volumes.stores import read_attributes, write_dataset
 from preimage.volumes.tasks.task import Task
@@ -51,6 +53,11 @@ def folder(tmp_path_factory):
 def run(folder, name, progress=None, **compute):
     recipe = gated.recipe(folder / "in.zarr", folder / name, folder / "gate", **compute)
     return Run(gated.build(recipe), "support.gated:build", recipe, progress or Progress())
+
+
+def new_folder(path):
+    path.mkdir()
+    return path
 
 
 @pytest.fixture(autouse=True)
@@ -127,11 +134,6 @@ def test_tls(folder, tmp_path):
     assert not (folder / "refused.zarr").exists()
 
 
-def new_folder(path):
-    path.mkdir()
-    return path
-
-
 def test_certificates_that_are_not_there(folder, tmp_path):
     gone = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")}
     with pytest.raises(RequestError, match=r"compute.tls.ca: there is no file .*ca.pem"):
@@ -157,7 +159,7 @@ KNOWN = {"nthreads": 1, "memory_limit": 0, "resources": {}}
 
 
 def test_a_worker_of_the_environment_that_torch_wants_is_no_complaint():
-    assert list(complaints_about({"a": seen(OMP_WAIT_POLICY="passive")}, {"a": KNOWN}, 2**30)) == []
+    assert list(complaints_about(seen(OMP_WAIT_POLICY="passive"), KNOWN, 2**30)) == []
 
 
 @pytest.mark.parametrize(
@@ -169,86 +171,108 @@ def test_a_worker_of_the_environment_that_torch_wants_is_no_complaint():
         (
             {"OMP_WAIT_POLICY": "PASSIVE"},
             {"memory_limit": 2**29},
-            "a worker may use 512 MiB, less than",
+            "it may use 512 MiB, less than",
         ),
     ],
 )
 def test_what_makes_workers_slow_or_ends_them_is_said_with_its_cure(variables, known, words):
-    (said,) = complaints_about({"a": seen(**variables)}, {"a": {**KNOWN, **known}}, 2**30)
+    (said,) = complaints_about(seen(**variables), {**KNOWN, **known}, 2**30)
     assert words in said
 
 
 # --- GPUs ----------------------------------------------------------------------------------------------------------
 
 
-class FakeClient:
-    """A client of a scheduler whose workers have the resources that a test gives them."""
-
-    status = "running"
-
-    def __init__(self, **resources):
-        self.resources = resources
-        self.submitted = []
-        self.scheduler = self
-
-    def identity(self, n_workers):
-        assert n_workers == -1
-        return {"workers": {name: {**KNOWN, "resources": found} for name, found in self.resources.items()}}
-
-    def sync(self, function, **arguments):
-        return function(**arguments)
-
-    def submit(self, function, *arguments, **options):
-        self.submitted.append(options["resources"])
-
-    def get_scheduler_logs(self, n):
-        return [("INFO", "the last")]
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler of its own, without workers."""
+    folder = new_folder(tmp_path / "dask")
+    with Scheduler(folder) as started:
+        yield started
 
 
-def engine(stall=300.0, progress=None, **resources):
-    found = Cluster(ComputeSettings(scheduler="tcp://127.0.0.1:9", stall=stall), lambda: False, progress or Progress())
-    found.client = FakeClient(**resources)
-    found._known = found._workers()
-    return found
+@pytest.fixture
+def held(folder, tmp_path):
+    """Runs on a cluster in a process of its own, and holds blocks at a gate until the test opens it."""
+    drivers = []
+
+    def start(**compute):
+        gate = gated.Gate(tmp_path / "gate")
+        gate.let_pass(0)
+        recipe = gated.recipe(folder / "in.zarr", tmp_path / "out.zarr", gate.folder, probe=False, **compute)
+        drivers.append(Driver(recipe, tmp_path / f"driver-{len(drivers)}.log"))
+        return drivers[-1], gate
+
+    yield start
+    for driver in drivers:
+        end(driver.process)
 
 
-@pytest.mark.parametrize(
-    ("resources", "asked"),
-    [
-        ({"a": {"GPU": 1.0}, "b": {"GPU": 1.0}}, {"GPU": 1.0}),
-        ({"a": {}, "b": {}}, None),
-        ({"a": {"GPU": 1.0}, "b": {}}, None),  # the one without would have nothing to do
-    ],
-)
-def test_one_block_a_gpu_where_all_workers_have_one(tmp_path, resources, asked):
-    found = engine(**resources)
-    found.open(tmp_path / "out.zarr", "run", "support.gated:build", None)
-    found._submit(Task("block", 0, 0))
-    assert found.client.submitted == [asked]
+def busy(cluster):
+    """How many tasks each worker does at this moment."""
+    return {name: doing for name, (doing, _, _) in cluster.employment().items()}
 
 
-def test_workers_without_a_gpu_do_not_keep_a_run_waiting_that_needs_one(tmp_path):
-    told = Told()
-    found = engine(stall=0.001, progress=told, a={"GPU": 1.0})
-    found.open(tmp_path / "out.zarr", "run", "support.gated:build", None)
-    assert found._look()
-    found.client.resources = {"b": {}}
-    with pytest.raises(RunError, match=r"no worker is connected .* the last were a \| the last"):
-        found._watch(0.0)
-    assert told.failures == ["the worker a is gone: others take over what it did"]
+def held_blocks(tmp_path, n):
+    """Whether so many blocks are held at the gate, with their states saved."""
+    return lambda: len(list((tmp_path / "out.zarr.blocks" / "1").glob("*.state.safetensors"))) == n
+
+
+@pytest.mark.parametrize("options", [("--resources", "GPU=1"), ()], ids=["GPU", "none"])
+def test_one_block_at_a_time_on_each_worker_whatever_its_threads(folder, tmp_path, cluster, held, options):
+    """By the resource of the GPU, and without it by that of the run."""
+    cluster.add_workers(2, "--nthreads", "4", *options)
+    driver, gate = held(scheduler=cluster.address)
+    driver.until(held_blocks(tmp_path, 2), "a block on each worker")
+    time.sleep(1)
+    assert busy(cluster) == {"worker-1": 1, "worker-2": 1}
+    assert sum(given for _, given, _ in cluster.employment().values()) > 2  # the others wait
+    assert held_blocks(tmp_path, 2)()
+    gate.open()
+    driver.wait()
+    assert_bitwise_equal(tmp_path / "out.zarr", folder / "serial.zarr")
+
+
+def test_a_worker_without_a_gpu_that_comes_to_some_with_one_gets_no_block(folder, tmp_path, cluster, held):
+    cluster.add_workers(1, "--resources", "GPU=1")
+    driver, gate = held(scheduler=cluster.address)
+    driver.until(held_blocks(tmp_path, 1), "a block")
+    cluster.add_workers(1)
+    driver.until(lambda: "is left out: offers no GPU: start it with --resources GPU=1" in driver.said, "word of it")
+    gate.open()
+    driver.wait()
+    assert [bool(run) for _, _, run in (cluster.employment()[f"worker-{i}"] for i in (1, 2))] == [True, False]
+    assert_bitwise_equal(tmp_path / "out.zarr", folder / "serial.zarr")
+
+
+def test_workers_of_which_not_all_have_a_gpu_all_get_blocks(folder, tmp_path, cluster, held):
+    cluster.add_workers(1, "--resources", "GPU=1")
+    cluster.add_workers(1)
+    driver, gate = held(scheduler=cluster.address)
+    driver.until(held_blocks(tmp_path, 2), "a block on each worker")
+    assert busy(cluster) == {"worker-1": 1, "worker-2": 1}
+    gate.open()
+    driver.wait()
+
+
+def test_a_run_on_gpus_where_no_worker_has_one(folder, cluster):
+    cluster.add_workers(1)
+    match = r'compute.device = "cuda" is not the same on all workers \(tcp://127.0.0.1:\d+: none\): name one that'
+    with pytest.raises(RequestError, match=match):
+        run(folder, "refused.zarr", scheduler=cluster.address, device="cuda").execute()
 
 
 def test_the_device_is_that_of_all_workers():
-    found = engine(a={}, b={})
+    force = Workforce(None, Progress(), 0, str)
     both = {"auto": "cuda:0", "cpu": "cpu", "cuda": "cuda:0"}
-    found.seen = {name: Seen({}, both, {}) for name in "ab"}
-    assert found.device("auto") == "cuda:0"
-    found.seen["b"] = Seen({}, {"auto": "cpu", "cpu": "cpu"}, {})
-    assert found.device("cpu") == "cpu"
+    force.seen = {name: Seen({}, both, {}) for name in "ab"}
+    assert force.device("auto") == "cuda:0"
+    force.seen["b"] = Seen({}, {"auto": "cpu", "cpu": "cpu"}, {})
+    assert force.device("cpu") == "cpu"
     with pytest.raises(RequestError, match=r'"auto" is not the same on all workers \(a: cuda:0; b: cpu\): name one'):
-        found.device("auto")
+        force.device("auto")
     with pytest.raises(RequestError, match=r"a: cuda:0; b: none"):
-        found.device("cuda")
+        force.device("cuda")
 
 
 # --- trying again --------------------------------------------------------------------------------------------------
@@ -265,6 +289,15 @@ def test_a_task_is_tried_three_times_and_each_task_for_itself():
     assert told.failures[0] == "block 0 of stage 2: the disk did not answer"
     with pytest.raises(RunError, match="block 0 of stage 2 failed 3 times, the last: again. Finished blocks are kept"):
         attempts.failed(first, "again")
+
+
+def test_a_task_that_gets_further_each_time_is_tried_again_for_ever_and_one_that_does_not_is_not():
+    attempts, task = Attempts(Told()), Task("block", 1, 0)
+    for saved in (None, 1, 1, 2, 2, 3, 4):
+        attempts.failed(task, "its worker died", saved)
+    attempts.failed(task, "its worker died", 4)
+    with pytest.raises(RunError, match="block 0 of stage 2 failed 3 times"):
+        attempts.failed(task, "its worker died", 4)
 
 
 class Scripted(Processes):

@@ -18,14 +18,23 @@ class Attempts:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self._failed: Counter[Task] = Counter()
+        self._saved: dict[Task, int | None] = {}
 
-    def failed(self, task: Task, why: str) -> None:
+    def failed(self, task: Task, why: str, saved: int | None = None) -> None:
         """Count one.
+
+        Parameters
+        ----------
+        saved : what tells apart the states from which it goes on. A task that got further since it failed last is
+            not at fault: a long block may outlive any number of workers that are taken away.
 
         Raises
         ------
         RunError : it was the last.
         """
+        if saved != self._saved.get(task):
+            self._failed[task] = 0
+        self._saved[task] = saved
         self._failed[task] += 1
         if self._failed[task] >= LIMIT:
             raise RunError(f"{task} failed {LIMIT} times, the last: {why}. Finished blocks are kept")

@@ -22,24 +22,27 @@ from preimage.run_settings import ComputeSettings
 from preimage.units import format_seconds
 from preimage.volumes.engines.attempts import Attempts
 from preimage.volumes.engines.connecting import address_of, connect, shortened
-from preimage.volumes.engines.inspection import Seen, complaints_about, inspect_workers
+from preimage.volumes.engines.inspection import perform_announced
+from preimage.volumes.engines.workforce import Workforce
 from preimage.volumes.markers import Beside
 from preimage.volumes.progress import Progress
 from preimage.volumes.resolve import Resolved
-from preimage.volumes.tasks.task import Facts, Task, perform
+from preimage.volumes.tasks.task import Facts, Task
 
 WINDOW = 4
 """Tasks a worker that the scheduler has at a time: enough that none waits for the driver, few enough to stay light."""
-LOOK = 0.5
+LOOK = 0.2
 """Seconds after which the driver looks whether it is interrupted, and whether workers are there."""
-REFRESH = 5.0
-"""Seconds after which it looks who is there while all goes well."""
 TELL = 2.0
 """Seconds after which it tells that it waits for the first worker; a queue may take long to start one."""
+OTHERS = 10.0
+"""Seconds that others who are there have to answer once the first did; who needs longer joins later."""
 PATIENCE = 60.0
 """Seconds that workers which are asked to stop have to save their states."""
-GPU = "GPU"
-"""The resource of which a worker that has a GPU offers 1."""
+SILENCE = 10.0
+"""Seconds without a sign of life after which nobody waits for these any more."""
+ANSWER = 2.0
+"""Seconds in which the scheduler has to answer at the end of a run."""
 
 
 class Cluster:
@@ -51,87 +54,73 @@ class Cluster:
         self.progress = progress
         self.attempts = Attempts(progress)
         self.address = address_of(compute)
-        self.resources: dict[str, float] | None = None
-        self._known: Mapping[str, Any] = {}
-        self._there: frozenset[str] = frozenset()
-        self._looked = 0.0
+        self._at_work: dict[str, Task] = {}
+        self._in_work: dict[Future[Any], Task] = {}
 
     def __enter__(self) -> Self:
         """Connect, and see who is there.
 
         Raises
         ------
-        RequestError : the scheduler is not to be used, or no worker is there, or one has other versions.
+        RequestError : the scheduler is not to be used, or no worker is there, or none has these versions.
         """
         self.client = connect(self.compute, self.address)
+        self.workforce = Workforce(self.client, self.progress, int(self.compute.memory), self._lost)
         try:
             self._await_workers()
         except BaseException:
-            self.client.close()
+            self._close()
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
         """Let go of the scheduler; it forgets the tasks of this run."""
-        self.client.close()
+        self._close()
 
     def device(self, name: str) -> str:
         """That of the workers, which all must have it."""
-        found = {seen.devices.get(name, "") for seen in self.seen.values()}
-        if found == {""} or len(found) > 1:
-            here = "; ".join(f"{who}: {seen.devices.get(name) or 'none'}" for who, seen in self.seen.items())
-            raise RequestError(
-                f'compute.device = "{name}" is not the same on all workers ({here}): name one that they all have'
-            )
-        return found.pop()
+        return self.workforce.device(name)
 
     def open(self, output: Path, run: str, builder: str, resolved: Resolved) -> None:
         """The run whose tasks will be given."""
-        self.output, self.of_run, self.builder = output.absolute(), run, builder
-        self.stop = Beside(output).stop
-        self.stop.unlink(missing_ok=True)
-        self.progress.employed(len(self._known))
-        if all(_has_gpu(worker) for worker in self._known.values()):
-            self.resources = {GPU: 1.0}
+        self.of_run = (str(output.absolute()), run, builder)
+        self.beside = Beside(output)
+        self.beside.stop.unlink(missing_ok=True)
+        self.workforce.admit_to(*self.of_run)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Facts]:
         """Yield what is known of each task, as they are done."""
-        in_work: dict[Future[Any], Task] = {}
+        self._in_work = {}
         try:
-            yield from self._done(iter(tasks), in_work)
+            yield from self._done(deque(tasks), self._in_work)
         except BaseException:
-            self._stop(in_work)  # now, while no other process may drive the run
+            self._stop(self._in_work)  # now, while no other process may drive the run
             raise
 
-    def _done(self, waiting: Iterator[Task], in_work: dict[Future[Any], Task]) -> Iterator[Facts]:
-        again: deque[Task] = deque()
+    def _done(self, waiting: deque[Task], in_work: dict[Future[Any], Task]) -> Iterator[Facts]:
         done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        heard = time.monotonic()
-        while True:
-            connected = self._is_connected()
-            while connected and len(in_work) < WINDOW * max(1, len(self._known)):
-                task = again.popleft() if again else next(waiting, None)
-                if task is None:
-                    break
-                future = self._submit(task)
-                in_work[future] = task
-                future.add_done_callback(done.put)
-            if connected and not in_work:
-                return
+        self.client.subscribe_topic(self._topic, self._announced)
+        self.workforce.hear()
+        while waiting or in_work:
+            if self._is_connected():
+                self.workforce.look()
+                while waiting and len(in_work) < WINDOW * len(self.workforce.able):
+                    task = waiting.popleft()
+                    future = self._submit(task)
+                    in_work[future] = task
+                    future.add_done_callback(done.put)
+            self._watch()
             if self.interrupted():
                 raise KeyboardInterrupt
             try:
                 future = done.get(timeout=LOOK)
             except queue.Empty:
-                heard = self._watch(heard)
                 continue
-            heard = time.monotonic()
-            if heard - self._looked > REFRESH:
-                self._look()
+            self.workforce.hear()
             task = in_work.pop(future)
             facts = self._outcome(future, task)
             if facts is None:
-                again.append(task)
+                waiting.appendleft(task)
             elif facts.get("stopped"):
                 raise KeyboardInterrupt
             else:
@@ -139,8 +128,39 @@ class Cluster:
 
     def _submit(self, task: Task) -> Future[Any]:
         return self.client.submit(
-            perform, str(self.output), self.of_run, self.builder, task, pure=False, retries=0, resources=self.resources
+            perform_announced,
+            self._topic,
+            *self.of_run,
+            task,
+            pure=False,
+            retries=0,
+            resources=self.workforce.resources,
         )
+
+    @property
+    def _topic(self) -> str:
+        """Under which workers say what they begin to do."""
+        return f"preimage-{self.of_run[1]}"
+
+    def _announced(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        self._at_work[event[1]["worker"]] = Task(**event[1]["task"])
+
+    def _lost(self, worker: str) -> None:
+        """A worker is gone. What it was doing may be the reason; what only waited there is not."""
+        why = f"the worker {worker} is gone: others take over what it did"
+        task = self._at_work.pop(worker, None)
+        if task is not None and task in self._in_work.values():
+            self._failed(task, why)
+        else:
+            self.progress.failed(why)
+
+    def _failed(self, task: Task, why: str) -> None:
+        """Count an attempt at a task."""
+        try:
+            saved = self.beside.state(task.stage, task.index).stat().st_mtime_ns
+        except OSError:
+            saved = None
+        self.attempts.failed(task, why, saved)
 
     def _outcome(self, future: Future[Any], task: Task) -> Facts | None:
         """What is known of a task that has ended; None where it is to be tried again."""
@@ -148,13 +168,13 @@ class Cluster:
             return dict(future.result())
         except PreimageError:
             raise
-        except KilledWorker as error:
-            self.attempts.failed(task, f"its worker died again and again, the last was {error.last_worker.address}")
+        except KilledWorker:
+            return None  # the scheduler counts those too that only waited on workers that died: see `_lost`
         except distributed.CancelledError as error:
-            if self._is_connected():  # else it is not the task's fault
-                self.attempts.failed(task, shortened(error))
+            if error.reason != "scheduler-connection-lost":  # which is not the task's fault
+                self._failed(task, shortened(error))
         except OSError as error:
-            self.attempts.failed(task, shortened(error))
+            self._failed(task, shortened(error))
         except Exception as error:
             raise RunError(f"{task}: {type(error).__name__}: {error}. Finished blocks are kept") from error
         return None
@@ -175,75 +195,74 @@ class Cluster:
 
     def _stop(self, in_work: Mapping[Future[Any], Task]) -> None:
         """Leave word for the workers, and wait until those that are at work have saved their states."""
+        with contextlib.suppress(OSError):
+            self.beside.stop.touch()
+        if self.client.status != "running":
+            return
         until = time.monotonic() + PATIENCE
+        given = self.workforce.answer(self.client.scheduler.processing, within=ANSWER, workers=None) or {}
+        keys = {key for keys in given.values() for key in keys}
+        started = [future for future in in_work if future.key in keys]
+        while not all(future.done() for future in started) and time.monotonic() < until:
+            self.workforce.look()
+            if time.monotonic() - self.workforce.heard > SILENCE:
+                return
+            time.sleep(0.1)
+
+    def _close(self) -> None:
         with contextlib.suppress(OSError, TimeoutError):
-            self.stop.touch()
-            if self.client.status == "running" and self._workers():
-                given = {key for keys in self.client.processing().values() for key in keys}
-                started = [future for future in in_work if future.key in given]
-                while not all(future.done() for future in started) and time.monotonic() < until:
-                    time.sleep(0.1)
+            self.client.close(timeout=ANSWER)
 
-    def _watch(self, heard: float) -> float:
+    def _watch(self) -> None:
         """Fail where nobody is there to do the work; who is at work may take as long as it needs."""
-        if not self._is_connected():
-            return heard
-        if self._look():
-            return time.monotonic()
-        if time.monotonic() - heard > self.compute.stall:
-            last = ", ".join(self._known) or "none"
+        force, now = self.workforce, time.monotonic()
+        if not force.able and not force.unanswered and force.refused and not force.employed:
+            raise next(iter(force.refused.values()))
+        if now - force.heard <= self.compute.stall:
+            return
+        since, cure = format_seconds(self.compute.stall), "Finished blocks are kept: start workers and run it again"
+        if now - force.answered > self.compute.stall / 2:
             raise RunError(
-                f"no worker is connected to {self.address} since {format_seconds(self.compute.stall)}; "
-                f"the last were {last}{self._last_words()}. Finished blocks are kept: start workers and run it again"
+                f"the scheduler at {self.address} does not answer since {since}. Finished blocks are kept: "
+                "see what it is doing, or start another and workers, and run it again"
             )
-        return heard
-
-    def _look(self) -> bool:
-        """See who is there; those that were are kept in mind while nobody is."""
-        self._looked = time.monotonic()
-        workers = self._workers()
-        there = frozenset(workers)
-        for address in sorted(self._there - there):
-            self.progress.failed(f"the worker {address} is gone: others take over what it did")
-        if len(there) != len(self._there):
-            self.progress.employed(len(there))
-        self._there = there
-        self._known = workers or self._known
-        return bool(workers)
-
-    def _workers(self) -> Mapping[str, Any]:
-        """Workers that can do the work, as their scheduler knows them."""
-        # `scheduler_info` would do, had it not told of five workers only in some versions.
-        said: Any = self.client.sync(self.client.scheduler.identity, n_workers=-1)
-        return {name: worker for name, worker in said["workers"].items() if not self.resources or _has_gpu(worker)}
+        if force.connected:
+            raise RunError(f"no worker of {self.address} does anything since {since}: {force.excuses()}. {cure}")
+        raise RunError(
+            f"no worker is connected to {self.address} since {since}; "
+            f"the last were {', '.join(force.last) or 'none'}{self._last_words()}. {cure}"
+        )
 
     def _last_words(self) -> str:
         """What the scheduler said of workers last."""
-        try:
-            logs = self.client.get_scheduler_logs(n=3)
-        except (OSError, TimeoutError):
-            return ""
+        logs = self.workforce.answer(self.client.scheduler.logs, within=ANSWER, n=3) or ()
         return "".join(f" | {message}" for _, message in reversed(logs))
 
     def _await_workers(self) -> None:
-        """See every worker, and what is wrong with it."""
-        said = f"the scheduler at {self.address} has no workers: start some by `dask worker {self.address}`"
-        begun, told = time.monotonic(), False
-        while not (workers := self._workers()):
+        """Wait until workers have said who they are, one at least."""
+        force, begun, told = self.workforce, time.monotonic(), False
+        first: float | None = None
+        while force.unanswered or not force.seen:
+            force.look()
             waited = time.monotonic() - begun
-            if waited > self.compute.stall:
-                raise RequestError(said)
-            if waited > TELL and not told:
-                told = True
-                self.progress.noted(f"{said}. Waiting for them for {format_seconds(self.compute.stall)}")
+            if force.seen:
+                first = first or waited
+                if waited > first + OTHERS:
+                    return
+            elif force.refused and not force.unanswered:
+                raise next(iter(force.refused.values()))
+            else:
+                said = self._nobody()
+                if time.monotonic() - force.heard > self.compute.stall:
+                    raise RequestError(said)
+                if waited > TELL and not told and not force.unanswered:
+                    told = True
+                    self.progress.noted(f"{said}. Waiting for them for {format_seconds(self.compute.stall)}")
             if self.interrupted():
                 raise KeyboardInterrupt
-            time.sleep(0.1)
-        self._known, self._there, self._looked = workers, frozenset(workers), time.monotonic()
-        self.seen: dict[str, Seen] = inspect_workers(self.client)
-        for said in complaints_about(self.seen, self._known, int(self.compute.memory)):
-            self.progress.noted(said)
+            time.sleep(0.05)
 
-
-def _has_gpu(worker: Mapping[str, Any]) -> bool:
-    return bool(worker.get("resources", {}).get(GPU))
+    def _nobody(self) -> str:
+        if excuses := self.workforce.excuses():
+            return f"no worker of the scheduler at {self.address} is of use: {excuses}"
+        return f"the scheduler at {self.address} has no workers: start some by `dask worker {self.address}`"

@@ -1,19 +1,21 @@
-"""What a driver wants to know of workers that somebody else started."""
+"""What a driver asks of workers that somebody else started, and how it lets them in."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import distributed
+from distributed.core import Status
 
 from preimage.errors import RequestError
 from preimage.units import format_bytes
 from preimage.volumes.engines.environment import complaints
-
-if TYPE_CHECKING:
-    import distributed
+from preimage.volumes.tasks.task import Facts, Task, perform
 
 NAMES = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
 
@@ -34,30 +36,16 @@ class Seen:
     versions: Mapping[str, str]
 
 
-def inspect_workers(client: distributed.Client) -> dict[str, Seen]:
-    """Every worker by its address.
-
-    Raises
-    ------
-    RequestError : one does not answer, or has something else installed than this process.
-    """
-    try:
-        found: dict[str, Seen] = client.run(inspect)
-    except (OSError, TimeoutError) as error:
-        raise RequestError(f"a worker does not answer ({error}): see its log, and start it again") from None
-    except Exception as error:  # what went wrong there comes as text alone
-        raise RequestError(
-            f"a worker lacks what this process has ({error}): install preimage and the same plugins on every worker"
-        ) from None
+def misfit(address: str, seen: Seen) -> RequestError | None:
+    """What speaks against a worker: that it has something else installed than this process."""
     mine = _versions()
-    for address, seen in found.items():
-        for name, other in seen.versions.items():
-            if mine[name] != other:
-                raise RequestError(
-                    f"the worker {address} has {name} {other}, this process {mine[name]}: "
-                    "install the same versions everywhere"
-                )
-    return found
+    for name, other in seen.versions.items():
+        if mine[name] != other:
+            return RequestError(
+                f"the worker {address} has {name} {other}, this process {mine[name]}: "
+                "install the same versions everywhere"
+            )
+    return None
 
 
 async def inspect() -> Seen:
@@ -65,27 +53,52 @@ async def inspect() -> Seen:
     return await asyncio.to_thread(_look)
 
 
-def complaints_about(seen: Mapping[str, Seen], known: Mapping[str, Any], memory: int) -> Iterator[str]:
-    """What makes workers slow or ends them, with the cure.
+async def admit(output: str, run: str, builder: str, resource: str, dask_worker: distributed.Worker) -> None:
+    """Let a worker have tasks of a run, which ask for a resource of this name.
+
+    Raises
+    ------
+    RunError : it does not see the run's store, or cannot make its parts, or has other versions of them.
+    """
+    await asyncio.to_thread(_check, output, run, builder)
+    await dask_worker.set_resources(**{resource: 1})
+    # Tasks that nobody could do are given out again when a worker begins to take tasks, not when it gets a resource.
+    if dask_worker.status is Status.running:
+        dask_worker.status = Status.paused
+        dask_worker.status = Status.running
+
+
+def perform_announced(topic: str, output: str, run: str, builder: str, task: Task) -> Facts:
+    """Do a task, and say so before: if this worker dies, the driver knows which one it was doing."""
+    distributed.get_worker().log_event(topic, {"task": asdict(task)})
+    return perform(output, run, builder, task)
+
+
+def complaints_about(seen: Seen, known: Mapping[str, Any], memory: int) -> Iterator[str]:
+    """What makes a worker slow or ends it, with the cure.
 
     Parameters
     ----------
-    known : what their scheduler knows of them.
+    known : what its scheduler knows of it.
     memory : bytes that the plan gives one worker.
     """
-    for said in sorted({said for worker in seen.values() for said in complaints(worker.environment)}):
-        yield f"a worker: {said}"
-    if several := sum(worker["nthreads"] > 1 for worker in known.values()):
+    yield from complaints(seen.environment)
+    if known["nthreads"] > 1:
+        yield "it takes several tasks at a time and does one after the other: start workers with --nthreads 1"
+    if known["memory_limit"] and known["memory_limit"] < memory:
         yield (
-            f"{several} workers take several tasks at a time and do one after the other: "
-            "start workers with --nthreads 1"
-        )
-    limits = [limit for worker in known.values() if (limit := worker.get("memory_limit"))]
-    if limits and min(limits) < memory:
-        yield (
-            f"a worker may use {format_bytes(min(limits))}, less than compute.memory = {format_bytes(memory)}: its "
+            f"it may use {format_bytes(known['memory_limit'])}, less than compute.memory = {format_bytes(memory)}: its "
             "nanny ends it where it uses more; start workers with a larger --memory-limit, or with 0 for none"
         )
+
+
+def _check(output: str, run: str, builder: str) -> None:
+    import dask.config
+
+    from preimage.volumes.tasks.worker import read_record, resolve_here
+
+    with dask.config.set(scheduler="synchronous"):
+        resolve_here(builder, read_record(Path(output), run))
 
 
 def _look() -> Seen:
