@@ -9,6 +9,7 @@ from support.crashing import CrashAfter
 
 from preimage.errors import RunError
 from preimage.volumes import stores
+from preimage.volumes.markers import Beside
 from preimage.volumes.progress import Progress
 from preimage.volumes.tasks.block import digest
 
@@ -79,7 +80,7 @@ def test_whole_values_that_are_others_are_found_where_blocks_are_verified(finish
     estimate[2:4] = -estimate[2:4]  # with a good checksum
     facts = finished.beside.read(1, 1)
     facts["objects"]["estimate"] = {"c/1/0": chunk(finished.output, "estimate", 1).stat().st_size}  # and as long
-    finished.beside.mark(1, 1, facts)
+    Beside(finished.output, stores.read_attributes(finished.output)["run"]).mark(1, 1, facts)
     before = finished.marked()
     finished.run(told).execute(verify=True)
     assert told.notes == ["block 1 of stage 2 is done again: estimate has other values"]
@@ -93,7 +94,7 @@ def test_a_damaged_marker_is_none(finished, survived, told):
     facts = json.loads(path.read_text())
     path.write_text(json.dumps(facts | {"seconds": facts["seconds"] + 1}))  # good JSON, and not what was written
     finished.run(told).execute()
-    assert told.notes == ["block 3 of stage 2 is done again: its marker is damaged"]
+    assert told.notes == ["block 3 of stage 2 is done again: its marker is damaged, or of another run"]
     assert (1, 3) in computed(before, finished.marked())
     survived(finished, "a marker is damaged", "block 3", "block 3, and what it reads")
 

@@ -100,6 +100,7 @@ class Run:
             self._make_folder()
             with self.heartbeat, disk_errors(self.output.path):
                 record = self._open(record, fresh=fresh, verify=verify)
+                self.beside = Beside(self.output.path, record["run"])
                 engine.open(self.output.path, record["run"], self.builder, self.resolved)
                 self.progress.started(record)
                 record = self._compute(record, engine)
@@ -260,7 +261,7 @@ class Run:
 
     def _compute(self, record: dict[str, Any], engine: Engine) -> dict[str, Any]:
         for index, stage in enumerate(self.plan.stages):
-            done = set(self.beside.done(index))
+            done = self.beside.sound(index)
             todo = [block for block in range(stage.n_blocks) if block not in done]
             self._fit(engine, index)
             if todo:
@@ -303,7 +304,7 @@ class Run:
     def _fit(self, engine: Engine, index: int) -> None:
         """Fit the preparations of a stage, each once a run and after those before it."""
         stage = self.plan.stages[index]
-        done = set(self.beside.done("fits"))
+        done = self.beside.sound("fits")
         for i in range(stage.first, stage.last):
             if i not in done:
                 for _ in engine.run([Task("fit", index, i)]):
@@ -345,5 +346,6 @@ class Run:
     def _facts(self, stage: int) -> Iterator[Facts]:
         for block in range(self.plan.stages[stage].n_blocks):
             facts = self.beside.read(stage, block)
-            assert facts is not None
+            if facts is None:
+                raise RunError(f"{self.beside.marker(stage, block)} was damaged meanwhile: run the same command again")
             yield facts

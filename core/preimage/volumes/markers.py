@@ -27,9 +27,16 @@ Stage = int | Literal["fits"]
 
 
 class Beside:
-    """The folder beside a run store."""
+    """The folder beside a run store.
 
-    def __init__(self, output: Path) -> None:
+    Parameters
+    ----------
+    run : whose markers count; a worker that outlives its driver may write one when another run has the folder. Without,
+        those of any do.
+    """
+
+    def __init__(self, output: Path, run: str | None = None) -> None:
+        self.run = run
         self.folder = output.with_name(output.name + ".blocks")
         self._stop, self._ask_next = False, 0.0
 
@@ -110,12 +117,18 @@ class Beside:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def read(self, stage: Stage, block: int) -> dict[str, Any] | None:
-        """What a block's marker says; None if the block is not done, or its marker is damaged."""
+        """What a block's marker says; None if the block is not done, or its marker is damaged or of another run."""
         try:
             facts = dict(json.loads(self.marker(stage, block).read_bytes()))
-            return facts if facts.pop("digest", None) == digest(facts) else None
+            whole = facts.pop("digest", None) == digest(facts)
         except (FileNotFoundError, ValueError, TypeError):
             return None
+        run = facts.pop("run", None)
+        return facts if whole and self.run in (None, run) else None
+
+    def sound(self, stage: Stage) -> set[int]:
+        """The blocks of a stage that are done, by what their markers say."""
+        return {block for block in self.done(stage) if self.read(stage, block) is not None}
 
     def unmark(self, stage: Stage, blocks: Iterable[int]) -> None:
         """Say that blocks are not done after all, and have that on the disk."""
@@ -125,6 +138,6 @@ class Beside:
 
     def mark(self, stage: Stage, block: int, facts: dict[str, Any]) -> None:
         """Say that the outputs of a block are stored; its state is not needed any more."""
-        marker = facts | {"digest": digest(facts)}
-        write_atomically(self.marker(stage, block), json.dumps(marker))
+        facts = facts | {"run": self.run}
+        write_atomically(self.marker(stage, block), json.dumps(facts | {"digest": digest(facts)}))
         self.state(stage, block).unlink(missing_ok=True)

@@ -49,14 +49,14 @@ def lost(output: Path, record: Mapping[str, Any], verify: bool) -> Iterator[tupl
     record : of the run.
     verify : read what they stored and compare digests; else look for objects, and at their sizes.
     """
-    beside, finished = Beside(output), bool(record.get("finished"))
+    beside, finished = Beside(output, record["run"]), bool(record.get("finished"))
     for results in _results(output, Plan.of(record), finished):
         marked = beside.done(results.stage)
         for index in range(results.count) if finished else marked:
             if facts := beside.read(results.stage, index):
                 why = _damage(results.store(index), facts, partial(results.part, index), verify)
             else:
-                why = "its marker is damaged" if index in marked else "its marker is gone"
+                why = "its marker is damaged, or of another run" if index in marked else "its marker is gone"
             if why:
                 yield results.stage, index, why
 

@@ -12,7 +12,7 @@ import xarray as xr
 import xxhash
 
 from preimage.data import values_of
-from preimage.errors import RequestError
+from preimage.errors import PluginError, RequestError
 from preimage.files import flush
 from preimage.problem import Problem
 from preimage.solving import State, solve
@@ -55,7 +55,8 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
         watch.save(state)
         raise KeyboardInterrupt
     fits = _judge(worker, dataset, problem, state, history, within(solved, region))
-    worker.check_ours()
+    if known := worker.stored_meanwhile(stage, block):
+        return known
     return {
         **_store_results(worker, block, region, solved, state, history),
         "iterations": state.iteration,
@@ -83,7 +84,8 @@ def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Fac
     state, seconds = found_in_round(worker, stage, block, worker.rounds, shared, history)
     with torch.no_grad():
         history.last(shared.share, state, shared.share.operator(state.x))
-    worker.check_ours()
+    if known := worker.stored_meanwhile(stage, block):
+        return known
     return {
         **_store_results(worker, block, region, shared.wide, state, history),
         "iterations": state.iteration,
@@ -98,7 +100,8 @@ def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Fac
 def store_block(worker: Worker, stage: int, block: int, region: Region) -> Facts:
     """Prepare a block and store what the stage hands to the next."""
     dataset, _ = worker.prepared(stage, region)
-    worker.check_ours()
+    if known := worker.stored_meanwhile(stage, block):
+        return known
     store = worker.beside.scratch(stage)
     return _facts(
         store_region(store, name, array.dims, region, values_of(dataset[name].variable, array.dims))
@@ -154,14 +157,23 @@ def store_region(
     here = slices(region, dims)
     stores.check_whole_units(target, name, dims, here)
     part = tuple(here.get(dim, slice(None)) for dim in dims)
-    if target.shards:  # zarr reads a shard before it writes all of it, and one that is damaged cannot be read
+    values = _as_described(name, values, target.dtype)
+    try:
+        target[part] = values  # in place of an equal one that another attempt has stored, and somebody may be reading
+    except (ValueError, RuntimeError):  # zarr reads a shard before it writes all of it, and this one is damaged
         stores.remove_objects(store, target, name, part)
-    values = np.ascontiguousarray(values)
-    target[part] = values
+        target[part] = values
     objects = stores.object_sizes(store, target, name, part)
     for key in objects:
         flush(store / name / key)  # a marker outlives a power cut: what it speaks of must too
     return name, digest(values), objects
+
+
+def _as_described(name: str, values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Values in the dtype of their array, in which they are stored and told from others."""
+    if not np.can_cast(values.dtype, dtype, "same_kind"):
+        raise PluginError(f"{name} is described as {dtype}, and its values are {values.dtype}: mend what makes them")
+    return np.ascontiguousarray(values, dtype)
 
 
 def digest(values: np.ndarray[Any, Any]) -> str:

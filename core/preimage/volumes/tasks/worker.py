@@ -26,7 +26,7 @@ from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.solving import Solver
 from preimage.space import AnySpace
 from preimage.volumes import stores
-from preimage.volumes.markers import Beside
+from preimage.volumes.markers import Beside, Stage
 from preimage.volumes.memory import keep_heap, peak
 from preimage.volumes.planning.plan import Plan, Region, slices
 from preimage.volumes.resolve import Resolved, resolve
@@ -73,7 +73,7 @@ class Worker:
     def __post_init__(self) -> None:
         """Make the solver, once."""
         keep_heap()
-        self.beside = Beside(self.output)
+        self.beside = Beside(self.output, self.run)
         self.solver: Solver = self.resolved.chain.make_solver()
         self._fitted: dict[int, xr.Dataset] = {}
         self._inputs: dict[int, xr.Dataset] = {}
@@ -107,9 +107,20 @@ class Worker:
         seconds = facts.get("seconds", 0.0) + time.perf_counter() - started  # those of the rounds before, if any
         facts |= {"seconds": round(seconds, 4), "peak": peak()}
         if place:
-            self.check_ours()
+            if known := self.stored_meanwhile(*place):
+                return known
             self.beside.mark(*place, facts)
         return facts
+
+    def stored_meanwhile(self, stage: Stage, block: int) -> Facts | None:
+        """What another attempt at a block has found that was first to store it: it may be read, and is left alone.
+
+        Raises
+        ------
+        RunError : another run has taken over.
+        """
+        self.check_ours()
+        return self.beside.read(stage, block)
 
     def check_ours(self) -> None:
         """Refuse to write into what another run has taken over: a worker may outlive its driver.
