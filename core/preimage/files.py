@@ -37,8 +37,7 @@ def claiming(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield temporary
-        for written in (*temporary.rglob("*"), temporary):
-            flush(written)
+        flush_folder(temporary)
         temporary.rename(path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -63,3 +62,9 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_folder(path: Path) -> None:
+    """Wait until a folder is on the disk with all that is in it."""
+    for written in (*path.rglob("*"), path):
+        flush(written)

@@ -10,6 +10,7 @@ from typing import Any
 
 import zarr
 
+from preimage.files import flush_folder
 from preimage.run_settings import OutputSettings
 from preimage.volumes import stores
 from preimage.volumes.markers import Beside
@@ -32,6 +33,7 @@ def create_store(output: OutputSettings, plan: Plan, resolved: Resolved, record:
     Beside(output.path).create(len(plan.stages))
     for index in range(len(plan.stages) - 1):
         create_scratch(output.path, plan, index)
+    flush_folder(output.path)  # markers outlive a power cut: what they speak of must too
     stores.write_attributes(output.path, record)
 
 
@@ -43,6 +45,7 @@ def create_scratch(output: Path, plan: Plan, stage: int) -> None:
     scratch = stores.create_group(whole, ours)
     for name, array in plan.stages[stage].outputs.items():
         stores.create_array(scratch, name, array, compressed=False)
+    flush_folder(whole)
     whole.rename(path)
 
 

@@ -21,6 +21,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from preimage.errors import DataError, RequestError, RunError
+from preimage.files import flush
 from preimage.identity import METADATA, missing_chunk
 from preimage.volumes.planning.plan import ArrayPlan
 
@@ -140,9 +141,11 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Replace the platform's own attributes of a store."""
+    """Replace the platform's own attributes of a store, and have that on the disk."""
     group = zarr.open_group(path, mode="r+", use_consolidated=False)
     group.attrs[ATTRIBUTE] = {"schema": SCHEMA, **attributes}
+    flush(path / METADATA)
+    flush(path)
 
 
 def write_dataset(
