@@ -3,13 +3,16 @@
 import errno
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
+from support.dask_processes import Scheduler
 
 import preimage
+from preimage.volumes.engines.workforce import Workforce
 from preimage.volumes.tasks import block
 from preimage_registry.cli import main
 
@@ -194,6 +197,29 @@ def newer(shell):
     return shell("status", "out.zarr", code=2)
 
 
+def of_a_cluster(stops=False):
+    """What a run says of a scheduler without workers, or of one that is stopped once it was asked for them."""
+
+    def trouble(shell):
+        folder = shell.folder / "dask"
+        folder.mkdir()
+        with Scheduler(folder) as scheduler:
+            options = [f"compute.scheduler={scheduler.address}", "compute.stall=2"]
+            if not stops:
+                return setting(*options)(shell)
+            scheduler.add_workers(1)
+            admit_to = Workforce.admit_to
+
+            def stop(force, *arguments):
+                scheduler.process.send_signal(signal.SIGSTOP)
+                admit_to(force, *arguments)
+
+            shell.monkeypatch.setattr(Workforce, "admit_to", stop)
+            return setting(*options, code=1)(shell)
+
+    return trouble
+
+
 TROUBLES = {
     "A setting is not known": edited("weight", "wieght"),
     "A method is not known": edited('"fista"', '"magic"'),
@@ -218,6 +244,8 @@ TROUBLES = {
     "The disk is full": full,
     "A solver diverges": diverging,
     "A run seems to hang": killed,
+    "A scheduler has no workers": of_a_cluster(),
+    "A scheduler does not answer": of_a_cluster(stops=True),
     "A run is not finished": unfinished,
     "Runs cannot be compared": other_data,
     "A result cannot be reproduced": written_again,
