@@ -179,6 +179,11 @@ class WirtingerGradient(Quadratic):
         return super().grad(x) / 2
 
 
+class HalfAsSteep(Quadratic):
+    def lipschitz(self) -> float:
+        return self.weight / 2
+
+
 class IgnoresTheStep(Sparsity):
     def prox(self, x: Tensor, step: Any) -> Tensor:
         return super().prox(x, 1.0 if not isinstance(step, Tensor) else torch.ones_like(step))
@@ -386,6 +391,7 @@ ALONG_Z = {"z": split}
 
 WRONG: dict[str, list[Wrong]] = {
     "gradient": [Wrong(prior(WirtingerGradient), r"by the factor 0\.5: .*half of it is the Wirtinger gradient")],
+    "lipschitz": [Wrong(prior(HalfAsSteep), r"differ by 2 times what lipschitz\(\) = 0\.25 allows")],
     "prox": [
         Wrong(prior(lambda space: IgnoresTheStep()), "is the step left out"),
         Wrong(prior(SquaredStep), "does not minimise value"),

@@ -33,8 +33,12 @@ class MoreauEnvelope(Movable):
         return self.part.value(nearest) + distance2 / (2 * self.smoothing)  # type: ignore[no-any-return]
 
     def grad(self, x: Any) -> Any:
-        """(x − prox(x, μ)) / μ, Lipschitz with 1/μ."""
+        """(x − prox(x, μ)) / μ."""
         return (x - self.part.prox(x, self.smoothing)) * (1 / self.smoothing)
+
+    def lipschitz(self) -> float:
+        """1/μ, for a convex R."""
+        return 1 / self.smoothing
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,10 @@ class Quadratic(Movable):
         """Weight · x."""
         return self.weight * x
 
+    def lipschitz(self) -> float:
+        """The weight."""
+        return self.weight
+
     def prox(self, x: Tensor, step: Any) -> Tensor:
         """x / (1 + weight · step)."""
         shrunk: Tensor = x * (1 / (1 + self.weight * step))

@@ -13,7 +13,16 @@ import xarray as xr
 from preimage.declarations import Axis, split
 from preimage.offers import offers
 from preimage.operators import LinearOperator
-from preimage.priors import Composite, Denoiser, Differentiable, Generative, LogDensity, Proximable, Valued
+from preimage.priors import (
+    Composite,
+    Denoiser,
+    Differentiable,
+    Generative,
+    LipschitzGradient,
+    LogDensity,
+    Proximable,
+    Valued,
+)
 from preimage.space import AnySpace, ProductSpace, Space
 from preimage.testing.comparing import all_complex, dot, expect_close, expect_same_number, length, slope
 from preimage.testing.datasets import cuttings
@@ -51,6 +60,22 @@ def gradient(example: PriorExample) -> None:
     scale = length(differentiable.grad(x)) * length(v) + abs(float(expected))
     cause = "half of it is the Wirtinger gradient ∂/∂x̄"
     expect_same_number(found, expected, "Re ⟨grad(x), v⟩ and the slope of value along v", cause, scale=scale)
+
+
+@PRIORS.each
+@torch.no_grad()
+def lipschitz(example: PriorExample) -> None:
+    """No two gradients differ by more than lipschitz() times what their points do."""
+    bound, differentiable = example.offered(LipschitzGradient).lipschitz(), example.offered(Differentiable)
+    x, v = example.x(1), example.x(2)
+    for distance in (1e-3, 1.0, 1e3):
+        found = length(differentiable.grad(x + v * distance) - differentiable.grad(x))
+        allowed = bound * distance * length(v)
+        if found > allowed * (1 + CLOSED) + CLOSED * length(differentiable.grad(x)):
+            raise LawBroken(
+                f"the gradients of two points differ by {found / allowed:.3g} times what lipschitz() = {bound:.3g} "
+                "allows: steps of 1/L would diverge"
+            )
 
 
 @PRIORS.each
