@@ -128,10 +128,11 @@ class Problem:
         predicted = self.operator(x) if predicted is None else predicted
         return expected(self.likelihood, predicted) - self.y
 
-    def residual(self, x: Any, predicted: Any = None) -> Tensor:
-        """‖E[y|x] − y‖ / ‖y‖, shape (*batch,)."""
+    def residual(self, x: Any, misfit: Any = None) -> Tensor:
+        """‖E[y|x] − y‖ / ‖y‖, shape (*batch,); `misfit` is what is between the bars where it is known already."""
         codomain: Any = self.operator.codomain
-        misfit2: Tensor = codomain.squared_norm(self.misfit(x, predicted)).reshape(self.batch)
+        misfit = self.misfit(x) if misfit is None else misfit
+        misfit2: Tensor = codomain.squared_norm(misfit).reshape(self.batch)
         data2: Tensor = codomain.squared_norm(self.y).reshape(self.batch)
         return (misfit2 / data2.clamp_min(torch.finfo(data2.dtype).tiny)).sqrt()
 

@@ -89,7 +89,7 @@ def test_a_misfit_that_is_not_finite_is_seen_whatever_the_data_are(x, y):
 
 def test_what_the_data_do_not_see_is_looked_at_in_the_end():
     history, problem, state = observed([1.0, 2.0], [1.0, 2.0])
-    history.last(problem, state, problem.y)
+    history.last(problem, state)
     state = replace(state, x=Blocks(image=state.x, kernel=torch.tensor([np.nan])))
     with pytest.raises(RunError, match="descent diverges"):
         history.check_finite(state)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import xarray as xr
 import xxhash
 
@@ -70,11 +69,9 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
 def _judge(
     worker: Worker, dataset: xr.Dataset, problem: Problem, state: State, history: History, inner: Mapping[str, slice]
 ) -> dict[str, float]:
-    """Note the last iteration in the history, and how well the block fits; A(x) is computed once for both."""
-    with torch.no_grad():
-        predicted = problem.operator(state.x)
-    history.last(problem, state, predicted)
-    return misfits(worker, dataset, problem, state.x, inner, predicted)
+    """Note the last iteration in the history, and how well the block fits; A(x) − y is computed once for both."""
+    misfit = history.last(problem, state)
+    return misfits(worker, dataset, problem, state.x, inner, misfit)
 
 
 def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Facts:
@@ -82,8 +79,7 @@ def _agreed_block(worker: Worker, stage: int, block: int, region: Region) -> Fac
     dataset, _ = worker.prepared(stage, region)
     shared, history = shared_block(worker, stage, region), History.of(worker)
     state, seconds = found_in_round(worker, stage, block, worker.rounds, shared, history)
-    with torch.no_grad():
-        history.last(shared.share, state, shared.share.operator(state.x))
+    history.last(shared.share, state)
     if known := worker.stored_meanwhile(stage, block):
         return known
     return {

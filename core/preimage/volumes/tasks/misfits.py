@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def misfits(
-    worker: Worker, dataset: xr.Dataset, problem: Problem, x: Any, inner: Mapping[str, slice], predicted: Any = None
+    worker: Worker, dataset: xr.Dataset, problem: Problem, x: Any, inner: Mapping[str, slice], misfit: Any = None
 ) -> dict[str, float]:
     """Squared misfits of a block in the units of the data: of all its samples, and of those held out.
 
     Parameters
     ----------
     inner : the block within what was solved, along the dims where the two differ.
-    predicted : A(x) where it is known already.
+    misfit : that of the problem at x where it is known already.
     """
     chain, scale = worker.resolved.chain, worker.scale
     codomain: Any = problem.operator.codomain
@@ -36,7 +36,8 @@ def misfits(
         return float(codomain.squared_norm(y).sum()) * scale**2
 
     with torch.no_grad():
-        sums = {"misfit2": squared(problem.misfit(x, predicted)), "data2": squared(problem.y)}
+        misfit = problem.misfit(x) if misfit is None else misfit
+        sums = {"misfit2": squared(misfit), "data2": squared(problem.y)}
         if "held_out" in dataset.variables:
             judging = dataset.drop_vars("held_out").assign(mask=dataset["held_out"])
             elsewhere = chain.operator.make(dataset=judging, shared=worker.shared)

@@ -64,11 +64,10 @@ class History:
         RunError : the solver diverges.
         """
         if state.iteration % self.every == 0 and state.iteration < self.solver.stop.max_iter:
-            with torch.no_grad():
-                self._note(problem, state, problem.operator(state.x))
+            self._note(problem, state)
 
-    def last(self, problem: Problem, state: State, predicted: Any) -> None:
-        """Note those of the last iteration, whose A(x) is known.
+    def last(self, problem: Problem, state: State) -> Any:
+        """Note those of the last iteration, and return the misfit.
 
         Raises
         ------
@@ -76,17 +75,20 @@ class History:
         """
         self.final = state.iteration
         self.check_finite(state)
-        self._note(problem, state, predicted)
+        return self._note(problem, state)
 
-    def _note(self, problem: Problem, state: State, predicted: Any) -> None:
+    def _note(self, problem: Problem, state: State) -> Any:
         with torch.no_grad():
-            residual = float(problem.residual(state.x, predicted).max())
-            if not math.isfinite(residual) and not _fits_at_all(problem, state, predicted):
+            predicted = problem.operator(state.x)
+            misfit = problem.misfit(state.x, predicted)
+            residual = float(problem.residual(state.x, misfit).max())
+            if not math.isfinite(residual) and not _is_finite(problem, misfit):
                 raise diverged(self.name, state, self.solver.stop)
             self.rows[state.iteration] = {
                 "objective": float(self.solver.objective(problem, state.x, predicted).sum()),
                 "residual": residual,
             }
+        return misfit
 
     def check_finite(self, state: State) -> None:
         """Refuse an estimate that is not finite."""
@@ -110,14 +112,13 @@ class Iterations:
             self.told = now
 
 
-def _fits_at_all(problem: Problem, state: State, predicted: Any) -> bool:
+def _is_finite(problem: Problem, misfit: Any) -> bool:
     """Whether A(x) differs from the data by something finite: a residual, relative to data that are 0, may not.
 
     Nor need the objective be, which some likelihoods and constraints have infinite by definition.
     """
     codomain: Any = problem.operator.codomain
-    misfit2: torch.Tensor = codomain.squared_norm(problem.misfit(state.x, predicted))
-    return bool(misfit2.isfinite().all())
+    return bool(codomain.squared_norm(misfit).isfinite().all())
 
 
 class Checkpoints:
