@@ -275,6 +275,16 @@ def test_the_device_is_that_of_all_workers():
         force.device("cuda")
 
 
+def test_a_worker_that_comes_later_must_have_the_device_of_the_others():
+    force = Workforce(None, Progress(), 0, str)
+    force.seen = {"a": Seen({}, {"auto": "cuda:0"}, {})}
+    force.device("auto")
+    force.connected = dict.fromkeys("abc", KNOWN)
+    force.seen |= {"b": Seen({}, {"auto": "cpu"}, {}), "c": Seen({}, {"auto": "cuda:0"}, {})}
+    assert force._misplaced("c") is None
+    assert str(force._misplaced("b")) == 'the worker b has cpu as compute.device = "auto", the others cuda:0'
+
+
 # --- trying again --------------------------------------------------------------------------------------------------
 
 
