@@ -1,4 +1,4 @@
-"""A volume three times what a worker may use is solved within that."""
+"""A volume three times what a worker may use is solved within that, also where a part needs more than it says."""
 
 import numpy as np
 import pytest
@@ -36,10 +36,10 @@ def large(tmp_path):
     return path
 
 
-def run(source, output, **compute):
+def run(source, output, per_input=8.0, **compute):
     """Run it in a process of its own, and return the peak of that."""
     compute = {"memory": MEMORY, "checkpoint": 3600.0, "probe": False, **compute}
-    recipe = toy_chain.recipe(source, output, compute, solver={"max_iter": 3}, per_input=8.0)
+    recipe = toy_chain.recipe(source, output, compute, solver={"max_iter": 3}, per_input=per_input)
     driver = Driver(recipe, output.with_suffix(".log"), script=SCRIPT.replace("gated", "toy_chain"))
     try:
         said = driver.wait()
@@ -48,15 +48,17 @@ def run(source, output, **compute):
     return int(said.rpartition("peak: ")[2])
 
 
+def done(output):
+    """The plan of a run, and the peaks of the processes after its blocks."""
+    plan = Plan.of(stores.read_attributes(output))
+    blocks = ((stage, block) for stage, planned in enumerate(plan.stages) for block in range(planned.n_blocks))
+    return plan, [Beside(output).read(*block)["peak"] for block in blocks]
+
+
 @pytest.mark.faults
 def test_a_volume_three_times_the_budget_is_solved_within_it(large, tmp_path, record_fault):
     driver = run(large, tmp_path / "two.zarr", workers=2)
-    plan = Plan.of(stores.read_attributes(tmp_path / "two.zarr"))
-    peaks = [
-        Beside(tmp_path / "two.zarr").read(stage, block)["peak"]
-        for stage, planned in enumerate(plan.stages)
-        for block in range(planned.n_blocks)
-    ]
+    plan, peaks = done(tmp_path / "two.zarr")
     assert all(planned.n_blocks > 1 for planned in plan.stages)
     assert max(peaks) <= MEMORY
     assert driver <= MEMORY
@@ -66,3 +68,14 @@ def test_a_volume_three_times_the_budget_is_solved_within_it(large, tmp_path, re
     blocks = " and ".join(str(planned.n_blocks) for planned in plan.stages)
     fault = f"a volume of {format_bytes(3 * MEMORY)}, workers of {format_bytes(MEMORY)}"
     record_fault(fault, "nothing", f"nothing: {blocks} blocks, at most {format_bytes(max(peaks))}")
+
+
+@pytest.mark.faults
+def test_a_chain_that_declares_a_quarter_of_what_it_needs_stays_within_the_budget_once_it_is_probed(large, tmp_path):
+    assert run(large, tmp_path / "blind.zarr", per_input=1.0) > MEMORY
+    run(large, tmp_path / "one.zarr", per_input=1.0, probe=True)
+    run(large, tmp_path / "two.zarr", per_input=1.0, probe=True, workers=2)
+    plans, peaks = zip(*(done(tmp_path / name) for name in ("one.zarr", "two.zarr")), strict=True)
+    assert max(map(max, peaks)) <= MEMORY
+    assert plans[0] == plans[1]  # each by probes of its own
+    assert_bitwise_equal(tmp_path / "one.zarr", tmp_path / "two.zarr")
