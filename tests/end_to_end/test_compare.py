@@ -143,6 +143,9 @@ def test_runs_of_other_data_are_refused(scan):
     said = scan("compare", "out.zarr", "copied.zarr", code=2)
     assert "out.zarr and copied.zarr cannot be compared, their data differ:\n  loader.path: " in said
     preimage.write_dataset(other, scan.folder / "data.zarr", overwrite=True)
+    scan("run", "scan.toml", "--set", "output.path=again.zarr")
+    scan("compare", "out.zarr", "again.zarr")  # the same data, written anew
+    preimage.write_dataset(-other, scan.folder / "data.zarr", overwrite=True)
     scan("run", "scan.toml", "--set", "output.path=later.zarr")
     assert "data.zarr changed between the runs" in scan("compare", "out.zarr", "later.zarr", code=2)
 

@@ -204,7 +204,7 @@ WRONG_NAMES = [
     (
         {'use = "fista", max_iter = 4': 'use = "conjugate-gradient"'},
         "run.toml:27: solver.turns.1.solver: conjugate-gradient cannot be used here: it takes no prior, there is 1 "
-        "(solvers that fit: admm, consensus, fista, gradient-descent, pdhg, sequence)",
+        "(solvers that fit: admm, consensus, fista, gradient-descent, pdhg, proximal-gradient, sequence)",
     ),
 ]
 
