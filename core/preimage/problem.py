@@ -128,7 +128,7 @@ class Problem:
         predicted = self.operator(x) if predicted is None else predicted
         return expected(self.likelihood, predicted) - self.y
 
-    def residual(self, x: Any, misfit: Any = None) -> Tensor:
+    def residual(self, x: Any, *, misfit: Any = None) -> Tensor:
         """‖E[y|x] − y‖ / ‖y‖, shape (*batch,); `misfit` is what is between the bars where it is known already."""
         codomain: Any = self.operator.codomain
         misfit = self.misfit(x) if misfit is None else misfit

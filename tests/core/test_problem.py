@@ -110,7 +110,7 @@ def test_the_residual_is_of_what_is_expected(batch):
     x = 2 * truth
     torch.testing.assert_close(problem.misfit(x), problem.y)
     torch.testing.assert_close(problem.residual(x), torch.ones(batch, dtype=torch.float64))
-    torch.testing.assert_close(problem.residual(x, problem.misfit(x)), problem.residual(x))
+    torch.testing.assert_close(problem.residual(x, misfit=problem.misfit(x)), problem.residual(x))
     dark = Problem(problem.operator(truth) + 3, problem.operator, Dark())
     assert float(dark.residual(truth).max()) < 1e-15
     assert torch.equal(expected(Gaussian(), truth), truth)

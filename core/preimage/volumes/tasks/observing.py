@@ -81,7 +81,7 @@ class History:
         with torch.no_grad():
             predicted = problem.operator(state.x)
             misfit = problem.misfit(state.x, predicted)
-            residual = float(problem.residual(state.x, misfit).max())
+            residual = float(problem.residual(state.x, misfit=misfit).max())
             if not math.isfinite(residual) and not _is_finite(problem, misfit):
                 raise diverged(self.name, state, self.solver.stop)
             self.rows[state.iteration] = {
