@@ -114,6 +114,19 @@ def test_a_new_stage_has_no_rate_yet(path):
     assert (Lease.read(path).label, Lease.read(path).block_seconds) == ("two", None)
 
 
+def test_what_failed_is_timed_anew(path):
+    clock = Clock()
+    with Heartbeat(path, clock) as heartbeat:
+        heartbeat.working("fista", 0, 1)
+        heartbeat.stepped(0, 1, 50)
+        heartbeat.failed("block 0: its worker died")
+        clock.now += 60  # until another is there
+        heartbeat.stepped(0, 6, 50)
+        clock.now += 4
+        heartbeat.stepped(0, 16, 50)
+    assert Lease.read(path).block_seconds == pytest.approx(20.0)
+
+
 def test_failures_are_counted_over_attempts_and_stops_are_none(path):
     for _ in range(2):
         with pytest.raises(RunError), Heartbeat(path):

@@ -59,6 +59,19 @@ def test_a_block_that_begins_anew_is_as_far_as_it_says():
     assert (known.iterations, known.part, known.block_seconds) == ([], 0, None)
 
 
+def test_what_waits_to_be_tried_again_is_not_timed():
+    known = InWork()
+    for block in (0, 1):
+        known.stepped(block, 1, 100, now=0.0)
+        known.stepped(block, 11, 100, now=10.0)
+    known.interrupted()
+    assert (known.part, known.part_here, known.block_seconds) == (0.22, 0.2, None)
+    known.stepped(0, 16, 100, now=90.0)  # after a pause, from what was saved later than told
+    assert known.block_seconds is None
+    known.stepped(0, 26, 100, now=100.0)
+    assert (known.iterations, known.part_here, known.block_seconds) == ([(26, 100), (11, 100)], 0.35, 50.0)
+
+
 def test_several_at_a_time_come_one_sooner_after_another():
     known = InWork()
     for block, seconds in ((0, 1.0), (1, 3.0)):

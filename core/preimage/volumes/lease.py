@@ -221,6 +221,7 @@ class Heartbeat(Progress):
     def failed(self, message: str) -> None:
         """Count an attempt that failed."""
         self._lease = replace(self._lease, failures=self._lease.failures + 1, error=" ".join(message.split()))
+        self._in_work.interrupted()
         self._news.set()
 
     def _keep(self) -> None:

@@ -80,22 +80,24 @@ class Steps:
 
     Attributes
     ----------
-    first, begun : the first that was told, and when.
+    first : the first that was told.
     iteration, at : the last, and when.
     total : of them at most.
+    timed, begun : from which on they are timed, and when that was told; None where it is to be the next.
     """
 
     first: int
-    begun: float
     iteration: int
     at: float
     total: int
+    timed: int
+    begun: float | None
 
     @property
     def seconds(self) -> float | None:
         """What all iterations take; None before the second is told."""
-        taken = self.iteration - self.first
-        return self.total * (self.at - self.begun) / taken if taken else None
+        taken = self.iteration - self.timed
+        return self.total * (self.at - self.begun) / taken if taken and self.begun is not None else None
 
 
 class InWork:
@@ -104,13 +106,20 @@ class InWork:
     def __init__(self) -> None:
         self._blocks: dict[int, Steps] = {}
 
-    def stepped(self, block: int, iteration: int, total: int, now: float = 0.0) -> None:
+    def stepped(self, block: int, iteration: int, total: int, now: float) -> None:
         """Note how far one is; it may have begun anew."""
         known = self._blocks.get(block)
         if known is None or iteration < known.iteration:
-            self._blocks[block] = Steps(iteration, now, iteration, now, total)
-        else:
-            known.iteration, known.at = iteration, now
+            self._blocks[block] = Steps(iteration, iteration, now, total, iteration, now)
+            return
+        known.iteration, known.at = iteration, now
+        if known.begun is None:
+            known.timed, known.begun = iteration, now
+
+    def interrupted(self) -> None:
+        """Time all from the next that is told: one waits to be tried again, and may go on further than it was."""
+        for steps in self._blocks.values():
+            steps.begun = None
 
     def finished(self, block: int) -> None:
         """Forget one, if anything is known of it."""

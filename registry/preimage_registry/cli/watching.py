@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -46,7 +47,7 @@ class Terminal(Progress):
 
     def stepped(self, block: int, iteration: int, total: int) -> None:
         """Move the bar by a part of a block."""
-        self.in_work.stepped(block, iteration, total)
+        self.in_work.stepped(block, iteration, total, time.monotonic())
         self._draw()
 
     def finished_block(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
