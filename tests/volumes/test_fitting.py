@@ -94,6 +94,15 @@ def test_a_run_that_goes_on_fits_nothing_again_also_where_nothing_was_found(cras
     assert np.array_equal(estimate(run), whole)
 
 
+def test_nothing_is_read_for_a_preparation_that_fits_nothing(make_run, monkeypatch):
+    read, real = [], fitting.located
+    monkeypatch.setattr(fitting, "located", lambda dataset, *where: read.append(dataset) or real(dataset, *where))
+    run = make_run(compute=BLOCKS, gain=True)
+    run.execute()
+    assert run.beside.done("fits") == [0, 1]
+    assert len(read) == 1  # for the gain
+
+
 def test_what_was_not_fitted_is_an_error_and_not_nothing(crashed):
     crashed.beside.unmark("fits", [1])
     worker = open_worker(crashed.output.path, crashed.builder, resolved=crashed.resolved)

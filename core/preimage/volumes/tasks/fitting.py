@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from preimage.data import Region, located
+from preimage.data import Preparation, Region, located
 from preimage.files import claiming
 from preimage.volumes import stores
 from preimage.volumes.planning.axes import split_dims
@@ -39,8 +39,11 @@ def fit(worker: Worker, stage: int, index: int) -> Facts:
 
 
 def fitted_now(worker: Worker, stage: int, index: int) -> xr.Dataset:
-    """What a preparation finds."""
-    return worker.resolved.elements[index].preparation.fit(_read(worker, stage, index))
+    """What a preparation finds: nothing, without a look at the data, where it has no `fit` of its own."""
+    preparation = worker.resolved.elements[index].preparation
+    if type(preparation).fit is Preparation.fit:
+        return xr.Dataset()
+    return preparation.fit(_read(worker, stage, index))
 
 
 def _read(worker: Worker, stage: int, index: int) -> xr.Dataset:
