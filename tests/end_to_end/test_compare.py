@@ -1,5 +1,6 @@
 """Runs of the same data side by side."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -72,6 +73,22 @@ def test_every_unknown_has_its_numbers(scan):
     table = comparison(open_runs([scan.folder / "one.zarr", scan.folder / "two.zarr"]))
     assert table.titles == ["run", "prior", "solver", "PSNR image", "PSNR kernel", "iterations"]
     assert table.best == {(1, 3), (0, 4)}
+
+
+def test_a_run_that_diverged_is_best_in_nothing(scan):
+    """Of those that earlier versions stored; a PSNR may be infinite."""
+    summaries = {
+        "one": {"psnr": math.inf, "residual": 0.1, "seconds": 9.0, "peak_mib": 30.0},
+        "two": {"psnr": 20.0, "residual": 0.2, "seconds": 5.0, "peak_mib": 40.0},
+        "lost": {"psnr": math.nan, "residual": math.nan, "seconds": 1.0, "peak_mib": 20.0},
+    }
+    for name, summary in summaries.items():
+        scan("run", "scan.toml", "--set", f"output.path={name}.zarr")
+        group = zarr.open_group(scan.folder / f"{name}.zarr", mode="r+")
+        group.attrs["preimage"] = {**group.attrs["preimage"], "summary": summary}
+    table = comparison(open_runs([scan.folder / f"{name}.zarr" for name in summaries]))
+    best = {table.titles[column]: table.rows[row][0] for row, column in table.best}
+    assert best == {"PSNR": "one", "time": "two", "peak memory": "one"}
 
 
 def test_stores_of_one_name_are_told_apart_by_their_folders(scan):

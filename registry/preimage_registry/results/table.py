@@ -44,7 +44,8 @@ def comparison(runs: Sequence[Compared]) -> Table:
     }
     shown = {"run": [run.name for run in runs], **methods, **settings, **written}
     first = len(shown) - len(written)
-    best = {(i, j) for j, (name, values) in enumerate(numbers.items(), first) for i in _best(name, values)}
+    diverged = [not math.isfinite(run.summary.get("residual", 0.0)) for run in runs]
+    best = {(i, j) for j, (name, values) in enumerate(numbers.items(), first) for i in _best(name, values, diverged)}
     return Table([*shown], [list(row) for row in zip(*shown.values(), strict=True)], frozenset(best))
 
 
@@ -70,14 +71,18 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def _best(name: str, values: Sequence[float | None]) -> list[int]:
-    """Which are best; none where all are the same."""
-    known = [value for value in values if value is not None and not math.isnan(value)]
+def _best(name: str, values: Sequence[float | None], diverged: Sequence[bool]) -> list[int]:
+    """Which are best of the runs that came to something; none where all are the same."""
+    known = {
+        i: value
+        for i, (value, lost) in enumerate(zip(values, diverged, strict=True))
+        if not (lost or value is None or math.isnan(value))
+    }
     base, _ = of_unknown(name)
-    if base not in BEST or len(set(known)) < 2:
+    if base not in BEST or len(set(known.values())) < 2:
         return []
-    wanted = BEST[base](known)
-    return [i for i, value in enumerate(values) if value == wanted]
+    wanted = BEST[base](known.values())
+    return [i for i, value in known.items() if value == wanted]
 
 
 def _written(value: Any) -> str:
