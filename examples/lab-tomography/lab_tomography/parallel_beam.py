@@ -61,7 +61,7 @@ def preimage_memory(settings: Settings, dataset: xr.Dataset) -> Memory:
     _, data = scan_spaces(dataset, settings.size, WHO)
     n = settings.size or data.sizes[DETECTOR]
     weights = 6 * 8 * n * max(data.sizes[ANGLE], data.sizes[DETECTOR])  # of one row of pixels, or one projection
-    return Memory(workspace=weights, per_input=4, per_image=3, device=4)
+    return Memory(workspace=weights, per_input=4, per_image=3)
 
 
 @hookimpl
