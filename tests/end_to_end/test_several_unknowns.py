@@ -198,8 +198,7 @@ WRONG_NAMES = [
     ),
     (
         {'use = "fista", max_iter = 4': 'use = "gradient-descent", step = { image = 1.0 }'},
-        "run.toml:27: solver.turns.1.solver: gradient-descent has steps for image: there is one unknown, "
-        "without a name",
+        "run.toml:27: solver.turns.1.solver: GradientDescent has steps for image: there is one unknown, without a name",
     ),
     (
         {'use = "fista", max_iter = 4': 'use = "conjugate-gradient"'},

@@ -47,8 +47,9 @@ class Settings(preimage.Settings):
     """What a step of 1 is. adaptive: half of 1/L, with L as steep as the gradient turned out to change along the last
     step; whatever the units, the operator and the likelihood. line-search: a length that lowers the objective enough,
     found by halving; none where there is no such. lipschitz: 1/L for linear operators under Gaussian noise, L being
-    ‖A‖² and what priors say of their own gradients. fixed: 1, in the units of the problem. With the first two, blocks
-    agree at convergence only. Steps to where the likelihood is infinite are halved until they lead there no more."""
+    ‖A‖² and what priors say of their own gradients. fixed: 1, in the units of the problem. Steps to where the
+    likelihood is infinite are halved, for all of a block, until they lead there no more. Blocks agree at convergence
+    only with the first two, and with fixed where the likelihood may be infinite."""
     step: PositiveFinite | dict[str, PositiveFinite] = 1.0
     """Factor of the rule's length; for line-search, of the first that is tried. For several unknowns one for each, such
     as { image = 1.0, kernel = 0.1 }; for adaptive and line-search only the ratios count then."""
@@ -122,7 +123,8 @@ class GradientDescent(Solver):
         self.rule = rule
         self.momentum = momentum
         self.inertia = inertia
-        self.couples = rule in ("adaptive", "line-search")  # their lengths are inner products over the block
+        self.varies = rule in ("adaptive", "line-search")  # its length, by inner products over the block
+        self.couples = rule != "lipschitz"  # a fixed step too is halved for all of the block, before a barrier
         self.stop = Stop(max_iter, tolerance)
         bound = rule == "lipschitz"
         more: dict[Rule, tuple[Any, ...]] = {"lipschitz": (LipschitzGradient,), "line-search": (Valued,)}
@@ -136,7 +138,7 @@ class GradientDescent(Solver):
     def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
         """Steps of their own are for every unknown."""
         if self.ratios is not None and set(self.ratios) != set(unknowns):
-            raise RequestError(f"gradient-descent has steps for {', '.join(self.ratios)}: {told(unknowns)}")
+            raise RequestError(f"{type(self).__name__} has steps for {', '.join(self.ratios)}: {told(unknowns)}")
 
     def start(self, problem: Problem, x0: Any = None) -> GdState:
         """From x0, or the initial estimate of the operator or the likelihood; zero if there is none.
@@ -151,12 +153,12 @@ class GradientDescent(Solver):
         if has_barrier(problem.likelihood) and not bool(_finite(problem, state.x).all()):
             raise DataError(
                 f"{type(self).__name__} has no point to begin: where it would, the likelihood "
-                f"{type(problem.likelihood).__name__} is infinite. A background above 0 makes it finite, and pdhg and "
-                "admm begin anywhere"
+                f"{type(problem.likelihood).__name__} is infinite. See whether a setting of the likelihood makes it "
+                "finite there, or take pdhg or admm, which begin anywhere"
             )
         if self.momentum != "none":
             state.velocity = problem.zeros()
-        if self.couples:
+        if self.varies:
             state.length = self._first_length(problem, state.x)
         if self.rule == "adaptive":
             state.growth = torch.full_like(state.length, math.inf)
@@ -181,7 +183,7 @@ class GradientDescent(Solver):
             x=x,
             iteration=state.iteration + 1,
             velocity=None if state.velocity is None else moved,
-            length=length if self.couples else None,
+            length=length if self.varies else None,
             growth=growth,
             gradient=descent.gradient if adaptive else None,
             moved2=(descent.squared_step(taken) if moved is None else descent.squared_length(moved))

@@ -79,6 +79,8 @@ def test_a_prox_takes_the_step_of_its_unknown():
     torch.testing.assert_close(found["image"], start["image"] - 0.2 * slope["image"])
     expected = L1Norm(3.0).prox(start["field"] - 0.002 * slope["field"], 0.002)
     torch.testing.assert_close(found["field"], expected)
+    with pytest.raises(RequestError, match="ProximalGradient has steps for image, kernel: the unknowns are"):
+        solve(ProximalGradient({"image": 1.0, "kernel": 1.0}), problem)
     with pytest.raises(RequestError, match="takes one step for all"):
         solve(ProximalGradient(steps), replace(problem, on=(None,)))
 
@@ -92,5 +94,7 @@ def test_one_prior_with_a_prox_is_asked_for():
 def test_settings_make_the_solver():
     made = preimage_solver(Settings(rule="line-search", momentum="nesterov", max_iter=7))
     assert (made.rule, made.momentum, made.stop.max_iter) == ("line-search", "nesterov", 7)
+    assert made.couples
+    assert not preimage_solver(Settings(rule="lipschitz")).couples
     plain = gradient_descent.preimage_memory(Settings(), None)
     assert preimage_memory(Settings(), None) == replace(plain, per_image=plain.per_image + 1)
