@@ -71,16 +71,25 @@ class Gated(toy_chain.Descent):
         return super().step(problem, state)
 
 
+class Forbidden:
+    """A loader whose dataset may not be read."""
+
+    def describe(self):
+        raise PermissionError(13, "Permission denied", "in.zarr")
+
+
 def build(recipe):
     """The chain of a recipe.
 
     What a process has installed is faked by its environment: `TOY_VERSION` is the version of the operator's
-    distribution, and with `TOY_LACKS` the operator is not installed.
+    distribution, with `TOY_LACKS` the operator is not installed, and with `TOY_FORBIDS` the dataset may not be read.
     """
     if "TOY_LACKS" in os.environ:
         raise PluginError("operator 'rows' is not installed")
     chain = toy_chain.build(recipe)
     chain.operator.origin = {"distribution": "lab-rows", "version": os.environ.get("TOY_VERSION", "1.0")}
+    if "TOY_FORBIDS" in os.environ:
+        chain.loader.factory = Forbidden
     propose, gate = chain.propose, Gate(Path(recipe["options"]["gate"]))
 
     def in_blocks(section):

@@ -1,6 +1,7 @@
 """One plan, the same bits: from this process, from others, and from workers of a real dask scheduler."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from preimage.run_settings import ComputeSettings
 from preimage.volumes.driver import Run
 from preimage.volumes.engines import environment, processes
 from preimage.volumes.engines.attempts import LIMIT, Attempts
+from preimage.volumes.engines.cluster import Cluster
 from preimage.volumes.engines.inspection import Seen, complaints_about
 from preimage.volumes.engines.processes import Processes
 from preimage.volumes.engines.workforce import Workforce
+from preimage.volumes.markers import Beside
 from preimage.volumes.progress import Progress
 from preimage.volumes.stores import read_attributes, write_dataset
 from preimage.volumes.tasks.task import Task
@@ -285,12 +288,31 @@ def test_a_worker_that_comes_later_must_have_the_device_of_the_others():
     assert str(force._misplaced("b")) == 'the worker b has cpu as compute.device = "auto", the others cuda:0'
 
 
+# --- schedulers and workers that cannot do a run ---------------------------------------------------------------------
+
+
+def test_a_scheduler_that_is_gone_between_two_stages_is_one_clear_error(tmp_path, scheduler):
+    compute = ComputeSettings(scheduler=scheduler.address)
+    with Cluster(compute, lambda: False, Told()) as engine:
+        engine.open(tmp_path / "out.zarr", "a run", "nobody:builds", None)
+        engine.client.close()
+        with pytest.raises(RunError, match=f"the scheduler at {scheduler.address} is gone. Finished blocks are kept"):
+            list(engine.run(tasks(1)))
+
+
+def test_a_run_that_no_worker_may_read_the_data_of_ends_and_says_so(folder, cluster):
+    cluster.add_workers(1, TOY_FORBIDS="1")
+    why = r"a worker cannot make the parts of the run: PermissionError: .*Permission denied: 'in.zarr'"
+    with pytest.raises(RunError, match=why):
+        run(folder, "forbidden.zarr", scheduler=cluster.address, stall=120.0).execute()
+
+
 # --- trying again --------------------------------------------------------------------------------------------------
 
 
-def test_a_task_is_tried_three_times_and_each_task_for_itself():
+def test_a_task_is_tried_three_times_and_each_task_for_itself(tmp_path):
     told = Told()
-    attempts = Attempts(told)
+    attempts = Attempts(told, Beside(tmp_path / "out.zarr"))
     first, second = Task("block", 1, 0), Task("block", 1, 1)
     for _ in range(LIMIT - 1):
         attempts.failed(first, "the disk did not answer")
@@ -301,20 +323,45 @@ def test_a_task_is_tried_three_times_and_each_task_for_itself():
         attempts.failed(first, "again")
 
 
-def test_a_task_that_gets_further_each_time_is_tried_again_for_ever_and_one_that_does_not_is_not():
-    attempts, task = Attempts(Told()), Task("block", 1, 0)
-    for saved in (None, 1, 1, 2, 2, 3, 4):
-        attempts.failed(task, "its worker died", saved)
-    attempts.failed(task, "its worker died", 4)
+@pytest.fixture
+def save(tmp_path):
+    """Saves the n-th state of block 0 of the second stage."""
+
+    def save(n):
+        path = Beside(tmp_path / "out.zarr").state(1, 0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, ns=(n, n))
+
+    return save
+
+
+def test_a_task_that_gets_further_each_time_is_tried_again_for_ever_and_one_that_does_not_is_not(tmp_path, save):
+    attempts, task = Attempts(Told(), Beside(tmp_path / "out.zarr")), Task("block", 1, 0)
+    attempts.failed(task, "its worker died")
+    for saved in (1, 1, 2, 2, 3, 4, 4):
+        save(saved)
+        attempts.failed(task, "its worker died")
     with pytest.raises(RunError, match="block 0 of stage 2 failed 3 times"):
-        attempts.failed(task, "its worker died", 4)
+        attempts.failed(task, "its worker died")
+
+
+def test_a_fit_is_not_told_by_the_state_of_the_block_of_its_number(tmp_path, save):
+    attempts, task = Attempts(Told(), Beside(tmp_path / "out.zarr")), Task("fit", 1, 0)
+    for saved in range(LIMIT - 1):
+        save(saved)
+        attempts.failed(task, "its worker died")
+    save(LIMIT)
+    with pytest.raises(RunError, match="the fit of preparation 0 of stage 2 failed 3 times"):
+        attempts.failed(task, "its worker died")
 
 
 class Scripted(Processes):
     """Processes that answer as a test says, and are none."""
 
-    def __init__(self, answers, workers=2):
+    def __init__(self, answers, output=Path("out.zarr"), workers=2):
         super().__init__(ComputeSettings(workers=workers), lambda: False, Told())
+        self.open(output, "a run", "nobody:builds", None)
         self.scripted = {index: iter(said) for index, said in answers.items()}
 
     def _idle(self):
@@ -347,8 +394,8 @@ class ScriptedChild:
         return "it was killed"
 
 
-def tasks(n):
-    return [Task("block", 0, index) for index in range(n)]
+def tasks(n, stage=0):
+    return [Task("block", stage, index) for index in range(n)]
 
 
 DONE, DEAD = {"block": 0}, None
@@ -363,6 +410,21 @@ def test_what_failed_by_a_disk_or_a_death_is_tried_again():
         "block 0 of stage 1: stale file handle",
         "block 2 of stage 1: it was killed",
     ]
+
+
+def test_workers_that_die_at_a_block_which_saves_a_state_in_between_do_not_end_the_run(tmp_path, save):
+    def deaths(further):
+        for number in range(2 * LIMIT):
+            save(number if further else 0)
+            yield DEAD
+        yield DONE
+
+    def scripted(further):
+        return Scripted({0: deaths(further)}, tmp_path / "out.zarr").run(tasks(1, stage=1))
+
+    assert list(scripted(further=True)) == [DONE]
+    with pytest.raises(RunError, match="block 0 of stage 2 failed 3 times, the last: it was killed"):
+        list(scripted(further=False))
 
 
 @pytest.mark.parametrize(

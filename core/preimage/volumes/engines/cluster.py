@@ -52,7 +52,6 @@ class Cluster:
         self.compute = compute
         self.interrupted = interrupted
         self.progress = progress
-        self.attempts = Attempts(progress)
         self.address = address_of(compute)
         self._at_work: dict[str, Task] = {}
         self._in_work: dict[Future[Any], Task] = {}
@@ -85,6 +84,7 @@ class Cluster:
         """The run whose tasks will be given."""
         self.of_run = (str(output.absolute()), run, builder)
         self.beside = Beside(output)
+        self.attempts = Attempts(self.progress, self.beside)
         self.beside.stop.unlink(missing_ok=True)
         self.workforce.admit_to(*self.of_run)
 
@@ -96,13 +96,18 @@ class Cluster:
         except BaseException:
             self._stop(self._in_work)  # now, while no other process may drive the run
             raise
+        finally:
+            with contextlib.suppress(ValueError, distributed.client.ClosedClientError):  # never begun, or gone
+                self.client.unsubscribe_topic(self._topic)
 
     def _done(self, waiting: deque[Task], in_work: dict[Future[Any], Task]) -> Iterator[Facts]:
         done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._check_open()
         self.client.subscribe_topic(self._topic, self._announced)
         self.workforce.hear()
         while waiting or in_work:
-            if self._is_connected():
+            self._check_open()
+            if self.client.status == "running":
                 self.workforce.look()
                 while waiting and len(in_work) < WINDOW * len(self.workforce.able):
                     task = waiting.popleft()
@@ -150,17 +155,9 @@ class Cluster:
         why = f"the worker {worker} is gone: others take over what it did"
         task = self._at_work.pop(worker, None)
         if task is not None and task in self._in_work.values():
-            self._failed(task, why)
+            self.attempts.failed(task, why)
         else:
             self.progress.failed(why)
-
-    def _failed(self, task: Task, why: str) -> None:
-        """Count an attempt at a task."""
-        try:
-            saved = self.beside.state(task.stage, task.index).stat().st_mtime_ns
-        except OSError:
-            saved = None
-        self.attempts.failed(task, why, saved)
 
     def _outcome(self, future: Future[Any], task: Task) -> Facts | None:
         """What is known of a task that has ended; None where it is to be tried again."""
@@ -172,26 +169,25 @@ class Cluster:
             return None  # the scheduler counts those too that only waited on workers that died: see `_lost`
         except distributed.CancelledError as error:
             if error.reason != "scheduler-connection-lost":  # which is not the task's fault
-                self._failed(task, shortened(error))
+                self.attempts.failed(task, shortened(error))
         except OSError as error:
-            self._failed(task, shortened(error))
+            self.attempts.failed(task, shortened(error))
         except Exception as error:
             raise RunError(f"{task}: {type(error).__name__}: {error}. Finished blocks are kept") from error
         return None
 
-    def _is_connected(self) -> bool:
-        """Whether the scheduler is there; for a while a client that lost it tries to reach it again.
+    def _check_open(self) -> None:
+        """See that the client has not given up: for a while one that lost its scheduler tries to reach it again.
 
         Raises
         ------
-        RunError : it gave up.
+        RunError : it has.
         """
         if self.client.status == "closed":
             raise RunError(
                 f"the scheduler at {self.address} is gone. Finished blocks are kept: "
                 "start a scheduler and workers, and run it again"
             )
-        return bool(self.client.status == "running")
 
     def _stop(self, in_work: Mapping[Future[Any], Task]) -> None:
         """Leave word for the workers, and wait until those that are at work have saved their states."""

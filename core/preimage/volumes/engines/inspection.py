@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import distributed
 from distributed.core import Status
 
-from preimage.errors import RequestError
+from preimage.errors import PreimageError, RequestError, RunError
 from preimage.units import format_bytes
 from preimage.volumes.engines.environment import complaints
 from preimage.volumes.tasks.task import Facts, Task, perform
@@ -97,19 +98,29 @@ def _check(output: str, run: str, builder: str) -> None:
 
     from preimage.volumes.tasks.worker import read_record, resolve_here
 
-    with dask.config.set(scheduler="synchronous"):
+    with _answered("make the parts of the run"), dask.config.set(scheduler="synchronous"):
         resolve_here(builder, read_record(Path(output), run))
+
+
+@contextlib.contextmanager
+def _answered(what: str) -> Iterator[None]:
+    """Have whatever goes wrong here told as such: the driver takes an OSError for one of the connection."""
+    try:
+        yield
+    except PreimageError:
+        raise
+    except Exception as error:
+        raise RunError(f"a worker cannot {what}: {type(error).__name__}: {error}") from error
 
 
 def _look() -> Seen:
     from preimage.volumes.devices import choose_device
 
     devices = {}
-    for name in ("auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(8))):
-        try:
-            devices[name] = str(choose_device(name))
-        except RequestError:
-            continue
+    with _answered("say which devices it has"):
+        for name in ("auto", "cpu", "cuda", *(f"cuda:{i}" for i in range(8))):
+            with contextlib.suppress(RequestError):
+                devices[name] = str(choose_device(name))
     environment = {name: os.environ[name] for name in NAMES if name in os.environ}
     return Seen(environment, devices, _versions())
 

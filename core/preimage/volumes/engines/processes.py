@@ -44,7 +44,6 @@ class Processes:
         self.compute = compute
         self.interrupted = interrupted
         self.progress = progress
-        self.attempts = Attempts(progress)
         self._children: list[_Child] = []
         self._answers: queue.SimpleQueue[tuple[_Child, str]] = queue.SimpleQueue()
 
@@ -63,7 +62,8 @@ class Processes:
     def open(self, output: Path, run: str, builder: str, resolved: Resolved) -> None:
         """The run whose tasks will be given."""
         self.of_run = (str(output), run, builder)
-        self.logs = Beside(output).logs
+        beside = Beside(output)
+        self.attempts, self.logs = Attempts(self.progress, beside), beside.logs
         self.progress.employed(self.compute.workers)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Facts]:
