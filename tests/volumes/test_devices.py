@@ -1,5 +1,7 @@
 """Runs on an accelerator: blocks fit its memory and the host's. None is needed here: planning is told of one."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from support import toy_chain
@@ -58,6 +60,29 @@ def test_a_worker_may_use_all_of_its_gpu_unless_it_is_told_how_much(gpu):
     cluster = {"scheduler": "tcp://127.0.0.1:8786"}
     assert memory(device="cuda", **cluster) == 0  # nobody knows
     assert memory(device="cuda", device_memory="2 GiB", **cluster) == 2 * 2**30
+
+
+@pytest.mark.usefixtures("gpu")
+def test_workers_that_share_a_gpu_may_not_use_more_than_there_is():
+    def memory(workers, device_memory=None, **where):
+        return devices.worker_memory(ComputeSettings(workers=workers, device_memory=device_memory, **where))
+
+    assert memory(2, "4 GiB") == GPU / 2
+    assert memory(1, "8 GiB") == GPU
+    shared = r"compute.workers = 4 share cuda, which has 8 GiB, .* {} of it: give compute.device_memory of 2 GiB at"
+    with pytest.raises(RequestError, match=shared.format("8 GiB")):
+        memory(4)
+    with pytest.raises(RequestError, match=shared.format("3 GiB")):
+        memory(4, "3 GiB")
+    with pytest.raises(RequestError, match="compute.device_memory = 9 GiB is more than cuda has, 8 GiB"):
+        memory(1, "9 GiB")
+    assert memory(4, "3 GiB", device="cpu") == 0
+
+
+def test_a_gpu_is_asked_for_its_memory_without_taking_some_of_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=GPU))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: pytest.fail("it makes a context"))
+    assert devices.memory_of(torch.device("cuda")) == GPU
 
 
 @pytest.mark.usefixtures("gpu")

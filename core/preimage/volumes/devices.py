@@ -8,6 +8,7 @@ import torch
 
 from preimage.errors import RequestError
 from preimage.run_settings import ComputeSettings
+from preimage.units import format_bytes
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,17 +33,36 @@ def worker_memory(compute: ComputeSettings) -> int:
     """Bytes of an accelerator that one worker may use; 0 where the CPU works, or where it is not known.
 
     Of the workers of a cluster only the settings tell.
+
+    Raises
+    ------
+    RequestError : the workers of this machine, which share it, would use more than there is.
     """
     told = int(compute.device_memory or 0)
     if compute.on_a_cluster:
         return told if compute.device != "cpu" else 0
     device = choose_device(compute.device)
-    return (told or memory_of(device)) if device.type != "cpu" else 0
+    if device.type == "cpu":
+        return 0
+    there = memory_of(device)
+    each = told or there
+    if compute.workers * each > there:
+        share = format_bytes(there // compute.workers)
+        raise RequestError(
+            f"compute.workers = {compute.workers} share {device}, which has {format_bytes(there)}, and each may use "
+            f"{format_bytes(each)} of it: give compute.device_memory of {share} at most, or fewer workers"
+            if compute.workers > 1
+            else f"compute.device_memory = {format_bytes(each)} is more than {device} has, {format_bytes(there)}"
+        )
+    return each
 
 
 def memory_of(device: torch.device) -> int:
-    """Bytes of an accelerator's memory, whoever uses them now: a plan must not vary with that."""
-    return int(torch.cuda.mem_get_info(device)[1])
+    """Bytes of an accelerator's memory, whoever uses them now: a plan must not vary with that.
+
+    Asked by its properties, since other ways have this process take some of it, which only its workers need.
+    """
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def peak_of(device: torch.device) -> int:
