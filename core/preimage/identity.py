@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from preimage.errors import DataError
+
 METADATA = "zarr.json"
 CHECKSUM = 4
 """Bytes of a crc32c."""
@@ -27,7 +29,21 @@ def identity(path: Path) -> dict[str, Any]:
     -------
     path, bytes, files, digest : of names, sizes, and checksums or times of change.
     missing : True where there is nothing.
+
+    Raises
+    ------
+    DataError : it cannot be read, or goes meanwhile.
     """
+    try:
+        return _identity(path)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path} cannot be read ({error.strerror or error}): what a run reads must be there and "
+            "readable from its beginning to its end"
+        ) from error
+
+
+def _identity(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {"path": str(path), "missing": True}
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

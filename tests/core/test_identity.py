@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import preimage.identity
+from preimage.errors import DataError
 from preimage.identity import identity, missing_chunk
 from preimage.volumes import stores
 from preimage.volumes.planning.plan import ArrayPlan
@@ -84,3 +86,12 @@ def test_a_chunk_that_is_gone_is_found(written):
     assert missing_chunk(written) is None
     (written / "y" / "c" / "0" / "2").unlink()
     assert missing_chunk(written) == ("y", "c/0/2")
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_named(written, monkeypatch):
+    def gone(file):
+        raise FileNotFoundError(2, "No such file or directory", str(file))
+
+    monkeypatch.setattr(preimage.identity, "_end", gone)
+    with pytest.raises(DataError, match=r"d.zarr/n/c cannot be read \(No such file or directory\)"):
+        identity(written)
