@@ -77,11 +77,12 @@ class Memory:
         return self._with(other, max)
 
     def _with(self, other: Memory, combine: Callable[[Any, Any], Any]) -> Memory:
+        alike = self.device is None and other.device is None
         return Memory(
             combine(self.fixed, other.fixed),
             combine(self.per_input, other.per_input),
             combine(self.workspace, other.workspace),
-            combine(self.on_device, other.on_device),
+            None if alike else combine(self.on_device, other.on_device),
             combine(self.per_image, other.per_image),
         )
 

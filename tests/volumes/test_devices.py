@@ -47,7 +47,7 @@ def test_what_does_not_differ_on_an_accelerator_need_not_be_said():
 
 
 def test_of_parts_that_work_one_at_a_time_the_most_counts():
-    assert Memory(fixed=5, per_image=1) | Memory(fixed=2, per_input=4) == Memory(5, 4.0, 0, 4.0, 1)
+    assert Memory(fixed=5, per_image=1) | Memory(fixed=2, per_input=4) == Memory(fixed=5, per_input=4.0, per_image=1)
 
 
 def test_a_worker_may_use_all_of_its_gpu_unless_it_is_told_how_much(gpu):
