@@ -39,7 +39,7 @@ def page(output: Path, source: xr.Dataset | None) -> str:
     source : the loader's dataset, or None; its truths are those with the dims and the shape of an estimate.
     """
     record = stores.read_attributes(output)
-    plan = Plan.from_json(record["plan"])
+    plan = Plan.of(record)
     result = stores.open_dataset(output)
     facts = _facts(output, plan)
     title = _title(record)

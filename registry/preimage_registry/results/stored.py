@@ -61,7 +61,7 @@ class StoredRun:
     @cached_property
     def plan(self) -> Plan:
         """Its plan."""
-        return Plan.from_json(self.record["plan"])
+        return Plan.of(self.record)
 
     @property
     def beside(self) -> Beside:
