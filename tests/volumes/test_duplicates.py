@@ -37,14 +37,14 @@ def test_what_was_stored_meanwhile_is_left_alone(make_run, monkeypatch, stage):
         found = real(worker, *arguments)
         if worker is slow:
             begun.set()
-            go_on.wait()
+            assert go_on.wait(30)
         return found
 
     monkeypatch.setattr(type(slow), "prepared", held)
     found = []
     late = threading.Thread(target=lambda: found.append(slow.do(Task("block", stage, 0))))
     late.start()
-    begun.wait()
+    assert begun.wait(30)
     first = fast.do(Task("block", stage, 0))
     monkeypatch.setattr(block, "store_region", lambda *_: pytest.fail("it is stored again"))
     marker = run.beside.marker(stage, 0).stat()
