@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from preimage.identity import identity
 from preimage.nested import nested_parts
 from preimage.parts import Part
+from preimage.run_settings import ComputeSettings
 
 LIBRARIES = ("preimage", "torch", "numpy", "zarr", "xarray", "dask")
 COMPUTING = ("preimage", "torch")
@@ -29,6 +30,20 @@ def digest(value: Any) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of what computes."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a recipe that makes a run another one: not where it is done and where its result goes.
+
+    Which versions its parts are of is no setting, and is compared apart: see `differing_versions`.
+    """
+    parts = {kind: [_unversioned(part) for part in several] for kind, several in recipe.get("parts", {}).items()}
+    compute = ComputeSettings.deciding(recipe["compute"])
+    return {**recipe, "parts": parts, "compute": compute, "output": None}
+
+
+def _unversioned(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name not in ("version", "entry_point")}
 
 
 def described_parts(parts: Sequence[Part]) -> list[dict[str, str]]:

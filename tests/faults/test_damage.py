@@ -12,6 +12,7 @@ from preimage.volumes import stores
 from preimage.volumes.markers import Beside
 from preimage.volumes.progress import Progress
 from preimage.volumes.tasks.block import digest
+from preimage_registry.results.status import status_of
 
 
 def truncate(path):
@@ -97,6 +98,29 @@ def test_a_damaged_marker_is_none(finished, survived, told):
     assert told.notes == ["block 3 of stage 2 is done again: its marker is damaged, or of another run"]
     assert (1, 3) in computed(before, finished.marked())
     survived(finished, "a marker is damaged", "block 3", "block 3, and what it reads")
+
+
+@pytest.mark.parametrize("verify", [False, True], ids=["at a look", "verified"])
+def test_a_finished_run_without_its_folder_of_markers_is_returned(finished, survived, told, tmp_path, verify):
+    """Such as one of which the store alone was copied."""
+    record, folder = stores.read_attributes(finished.output), finished.beside.folder
+    folder.rename(tmp_path / "aside")
+    assert finished.run(told).execute(verify=verify) == record
+    assert told.notes == [f"{folder} is gone: there is nothing to compare the result with"] * verify
+    assert not folder.exists()
+    assert status_of(finished.output).state == "finished"
+    (tmp_path / "aside").rename(folder)  # to compare by
+    survived(finished, "all markers of a finished run are gone", "nothing", "nothing")
+
+
+def test_a_single_marker_that_is_gone_is_a_loss(finished, survived, told):
+    before = finished.marked()
+    finished.beside.marker(1, 3).unlink()
+    assert status_of(finished.output).state == "damaged"
+    finished.run(told).execute()
+    assert told.notes == ["block 3 of stage 2 is done again: its marker is gone"]
+    assert (1, 3) in computed(before, finished.marked())
+    survived(finished, "a marker is gone", "block 3", "block 3, and what it reads")
 
 
 def test_an_array_without_its_metadata_is_one_clear_error(finished):

@@ -6,7 +6,7 @@ from support import toy_chain
 from support.crashing import CrashAfter
 
 from preimage.errors import RequestError
-from preimage.record import library_versions
+from preimage.record import deciding, library_versions
 from preimage.volumes import driver
 from preimage.volumes.progress import Progress
 from preimage.volumes.stores import open_dataset, read_attributes
@@ -30,16 +30,23 @@ def told():
 @pytest.fixture
 def installed(monkeypatch):
     """Makes the operator one of a version of lab-rows, or a library one of another version."""
-    build = toy_chain.build
+    build, recipe = toy_chain.build, toy_chain.recipe
 
     def install(name, version):
+        origin = {"distribution": "lab-rows", "version": version}
+
         def with_origin(recipe):
             chain = build(recipe)
-            chain.operator.origin = {"distribution": "lab-rows", "version": version}
+            chain.operator.origin = origin
             return chain
+
+        def with_parts(*arguments, **options):
+            rows = {"name": "rows", **origin, "entry_point": f"lab{version[0]}.rows", "settings": {"version": 3}}
+            return {**recipe(*arguments, **options), "parts": {"operator": [rows]}}
 
         if name == "lab-rows":
             monkeypatch.setattr(toy_chain, "build", with_origin)
+            monkeypatch.setattr(toy_chain, "recipe", with_parts)
         else:
             monkeypatch.setattr(driver, "library_versions", lambda: library_versions() | {name: version})
 
@@ -51,6 +58,13 @@ def crashed(make_run, installed):
     installed("lab-rows", "1.0")
     with pytest.raises(RuntimeError, match="crash"):
         make_run(compute=BLOCKS, progress=CrashAfter(2)).execute()
+
+
+def test_a_setting_that_is_called_version_is_none_of_a_distribution():
+    one = toy_chain.recipe("in.zarr", "out.zarr") | {"parts": {"prior": [{"name": "net", "version": "1"}]}}
+    settled = {"name": "net", "settings": {"version": 3}}
+    assert deciding(one)["parts"] == {"prior": [{"name": "net"}]}
+    assert deciding(one | {"parts": {"prior": [settled | {"version": "2"}]}})["parts"] == {"prior": [settled]}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,15 @@ from typing import Any
 from preimage.chain import Chain
 from preimage.errors import RequestError, RunError
 from preimage.files import remove_folder
-from preimage.record import described_parts, differences, differing_versions, digest, input_identities, library_versions
+from preimage.record import (
+    deciding,
+    described_parts,
+    differences,
+    differing_versions,
+    digest,
+    input_identities,
+    library_versions,
+)
 from preimage.report import ensure_report, report_path
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.volumes import stores
@@ -21,7 +29,7 @@ from preimage.volumes.devices import choose_device, worker_memory
 from preimage.volumes.engines import Engine, choose_engine
 from preimage.volumes.lease import Heartbeat
 from preimage.volumes.markers import Beside
-from preimage.volumes.memory import keep_heap, release_heap
+from preimage.volumes.memory import release_heap
 from preimage.volumes.planning.axes import split_dims
 from preimage.volumes.planning.layouts import check_write_units
 from preimage.volumes.planning.memory_model import Model, settled_process
@@ -59,7 +67,6 @@ class Run:
 
     def __post_init__(self) -> None:
         """Resolve and plan, from headers alone."""
-        keep_heap()
         self.compute = ComputeSettings.model_validate(self.recipe["compute"])
         self.output = OutputSettings.model_validate(self.recipe["output"])
         if not self.compute.on_a_cluster:
@@ -87,12 +94,22 @@ class Run:
         ------
         RequestError : the output exists with other settings, other data or an unfinished run of other versions, or
             another process writes it.
+        DataError : a dataset that the run reads lacks a chunk, or cannot be read.
         RunError : a block could not be computed or stored; finished blocks are kept.
         """
+        try:
+            record = self._executed(fresh, verify)
+        finally:
+            release_heap()
+        return record
+
+    def _executed(self, fresh: bool, verify: bool) -> Mapping[str, Any]:
         with interruptible() as interrupted, choose_engine(self.compute, interrupted, self.progress) as engine:
             record = self._new_record(engine.device(self.compute.device))
             found = self._stored(record, fresh)
             if found and found.get("finished") and not any(lost(self.output.path, found, verify)):
+                if verify and not self.beside.folder.exists():
+                    self.progress.noted(f"{self.beside.folder} is gone: there is nothing to compare the result with")
                 if changed := [line for lines in differing_versions(found, record) for line in lines]:
                     self.progress.noted(f"{self.output.path} was made with other versions: {'; '.join(changed)}")
                 ensure_report(self.output.path, self.resolved.source)
@@ -108,7 +125,6 @@ class Run:
                 self.progress.working("report", 0, 1)
                 ensure_report(self.output.path, self.resolved.source)
         self.progress.finished(record)
-        release_heap()
         return record
 
     @property
@@ -144,11 +160,10 @@ class Run:
 
     def _new_record(self, device: str) -> dict[str, Any]:
         parts = self.resolved.parts
-        deciding = {**self.recipe, "output": None, "compute": ComputeSettings.deciding(self.recipe["compute"])}
         inputs = input_identities(parts)
         for found in inputs.values():
             stores.check_complete(Path(found["path"]))  # else a store that is mended later is another
-        identity = stores.plain({"recipe": deciding, "inputs": inputs, "device": device})
+        identity = stores.plain({"recipe": deciding(self.recipe), "inputs": inputs, "device": device})
         return {
             "key": digest(identity),
             "identity": identity,
@@ -201,13 +216,13 @@ class Run:
             self._check_versions(found, record)
             self.plan = Plan.of(found)  # made once: what is done was done by it
             return self._reopened(found, verify)
+        if self.to_probe:  # before anything goes: it may come to that nothing fits
+            self.progress.working("probe", 0, 1)
+            self.probe(self.to_probe)
+            record["plan"] = stores.plain(self.plan.to_json())
         try:
             self.beside.clear()
             report_path(self.output.path).unlink(missing_ok=True)
-            if self.to_probe:
-                self.progress.working("probe", 0, 1)
-                self.probe(self.to_probe)
-                record["plan"] = stores.plain(self.plan.to_json())
             create_store(self.output, self.plan, self.resolved, record)
         except OSError as error:
             raise self._cannot_create(error) from error

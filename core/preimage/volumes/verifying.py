@@ -42,7 +42,8 @@ def lost(output: Path, record: Mapping[str, Any], verify: bool) -> Iterator[tupl
     """Blocks and fits that are said to be done and whose results are not there, and why.
 
     Markers say which are done, and a finished run says it of every fit and of every block of its solve. What its
-    stages handed to each other was cleared, and is not looked for.
+    stages handed to each other was cleared, and is not looked for. Where a finished run has no folder of markers any
+    more, such as a store that was copied alone, there is nothing to look for either, and nothing is said to be lost.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ def lost(output: Path, record: Mapping[str, Any], verify: bool) -> Iterator[tupl
     verify : read what they stored and compare digests; else look for objects, and at their sizes.
     """
     beside, finished = Beside(output, record["run"]), bool(record.get("finished"))
+    if finished and not beside.folder.exists():
+        return
     for results in _results(output, Plan.of(record), finished):
         marked = beside.done(results.stage)
         for index in range(results.count) if finished else marked:

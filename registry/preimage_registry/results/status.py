@@ -98,7 +98,7 @@ def status_of(path: Path) -> Status:
     stages = tuple(
         StageStatus(" → ".join(stage.labels), len(done), stage.n_blocks, _block_seconds(run, index, done))
         for index, stage in enumerate(run.plan.stages)
-        for done in [run.beside.done(index)]
+        for done in [_done(run, index)]
     )
     return Status(path, _state(run, lease, stages), stages, lease, run.plan.memory)
 
@@ -127,6 +127,13 @@ def _state(run: StoredRun, lease: Lease | None, stages: Sequence[StageStatus]) -
     if not alive:
         return "killed"
     return "silent" if lease.is_silent else "running"
+
+
+def _done(run: StoredRun, stage: int) -> list[int]:
+    """The blocks of a stage that are done: all of a finished run that was copied without its folder of markers."""
+    if run.record.get("finished") and not run.beside.folder.exists():
+        return list(range(run.plan.stages[stage].n_blocks))
+    return run.beside.done(stage)
 
 
 def _block_seconds(run: StoredRun, stage: int, done: list[int]) -> float | None:
