@@ -32,17 +32,24 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def forget_peak() -> None:
+    """Let `peak` count from now on (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def keep_heap() -> None:
     """Let all threads of this process share one heap, which keeps what is freed for what comes next (glibc).
 
-    Otherwise each thread that decodes chunks keeps memory of its own, which adds up to several blocks. And arrays of
-    megabytes, of which every block makes the same again, are mapped afresh each time: the system clears their pages
-    one by one, for a fifth of the CPU of a run.
+    Otherwise each thread that decodes chunks keeps memory of its own, which adds up to several blocks. And what every
+    block frees and takes again goes back to the system in between, which clears its pages one by one, for a tenth of
+    the CPU of a run. Arrays above 32 MiB still do: holes that they leave are seldom those in which others fit, so that
+    a block would hold up to twice what it needs.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_ARENA_MAX, 1)
-        mallopt(_MMAP_MAX, 0)
+        mallopt(_MMAP_THRESHOLD, 2**25)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
@@ -52,5 +59,5 @@ def release_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Numbers of these settings in glibc's malloc.h."""

@@ -6,17 +6,19 @@ held is not seen to be given back, and because what libraries take when they are
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import dask.config
+import numpy as np
 import torch
 import xarray as xr
 
@@ -24,24 +26,25 @@ from preimage.errors import RunError
 from preimage.run_settings import ComputeSettings, OutputSettings
 from preimage.solving import State, load_state, save_state
 from preimage.solving.state import hollow
+from preimage.volumes import stores
 from preimage.volumes.creating import create_scratch
 from preimage.volumes.devices import choose_device, peak_of
 from preimage.volumes.engines.environment import worker_environment
-from preimage.volumes.memory import held, peak
+from preimage.volumes.memory import forget_peak, held, peak, release_heap
 from preimage.volumes.planning.memory_model import Model, settled_factor, settled_process
-from preimage.volumes.planning.plan import Plan, within
+from preimage.volumes.planning.plan import ArrayPlan, Plan, Region, slices, within
 from preimage.volumes.resolve import resolve
-from preimage.volumes.tasks.block import store_block
+from preimage.volumes.tasks.block import judge, store_block
 from preimage.volumes.tasks.fitting import fitted_now
+from preimage.volumes.tasks.guards import few_chunks_at_once
 from preimage.volumes.tasks.misfits import misfits
 from preimage.volumes.tasks.numbers import numbers_of_block
+from preimage.volumes.tasks.observing import History
 from preimage.volumes.tasks.sharing import shared_block
 from preimage.volumes.tasks.worker import Worker, build_chain
 
 STEPS = 3
 """Iterations after which no more memory is expected to be taken."""
-
-
 SURE = 2.0
 """A stage that would fit if its blocks needed so many times what is declared is not worth a probe.
 
@@ -149,6 +152,7 @@ def _measure(worker: _Unstored, index: int) -> Probe:
     process = held()
     for element in range(stage.first, stage.last):
         worker.fitted_here[element] = fitted_now(worker, index, element)
+    worker.hand_over(index)
     started = time.perf_counter()
     if stage.solves and worker.plan.scalars:
         numbers_of_block(worker, index, stage.largest)
@@ -184,12 +188,12 @@ def _begun(worker: _Unstored, index: int) -> tuple[float, float]:
             if state.iteration < solver.stop.max_iter:
                 state = solver.step(problem, state)
         step = (time.perf_counter() - started - before) / max(1, state.iteration)
-        solver.objective(problem, state.x, problem.operator(state.x))
         if shared:
             before += _kept(state)
+            History.of(worker).last(problem, state)
             misfits(worker, dataset, shared.own, state.x[shared.at(region)], {})
         else:
-            misfits(worker, dataset, problem, state.x, within(solved, region))
+            judge(worker, dataset, problem, state, History.of(worker), within(solved, region))
         estimate = state.x * worker.scale  # as it would be stored
         del estimate
     return before, step
@@ -210,15 +214,36 @@ class _Unstored(Worker):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.fitted_here: dict[int, xr.Dataset] = {}
+        self.handed_over = False
 
     def fitted(self, index: int) -> xr.Dataset:
         return self.fitted_here.get(index, xr.Dataset())
 
     def stage_input(self, stage: int) -> xr.Dataset:
+        """What is read: zeros without memory, and once they are handed over such as a block finds in a store."""
+        if self.handed_over:
+            return super().stage_input(stage)
         dataset = self.resolved.source
         for element in self.resolved.elements[: self.plan.stages[stage].first]:
             dataset = element.preparation.describe(dataset)
         return dataset
+
+    def hand_over(self, index: int) -> None:
+        """Store zeros where earlier stages store what the block of a stage reads: to read it takes memory, too.
+
+        They are written unit by unit, and what this took is not the block's.
+        """
+        stage = self.plan.stages[index]
+        read = stage.widened(stage.overlapping(stage.region(stage.largest)), stage.halo)
+        for earlier in range(index):
+            create_scratch(self.output, self.plan, earlier)
+            for name, array in self.plan.stages[earlier].outputs.items():
+                target = stores.open_for_writing(self.beside.scratch(earlier), name)
+                for unit in units(array, read):
+                    target[unit] = np.zeros([part.stop - part.start for part in unit], array.dtype)
+        self.handed_over = True
+        release_heap()
+        forget_peak()
 
     def check_ours(self) -> None:
         pass
@@ -226,6 +251,17 @@ class _Unstored(Worker):
     @property
     def scalars(self) -> Mapping[str, float]:
         return dict.fromkeys(self.plan.scalars, 1.0)
+
+
+def units(array: ArrayPlan, region: Region) -> Iterator[tuple[slice, ...]]:
+    """Yield the parts of a region that lie in one write unit each."""
+    bounds = slices(region, array.dims)
+    along = []
+    for dim, n, length in zip(array.dims, array.shape, array.write_unit, strict=True):
+        start, stop, _ = bounds.get(dim, slice(None)).indices(n)
+        edges = range(start // length * length, stop, length)
+        along.append([slice(max(start, edge), min(stop, edge + length)) for edge in edges])
+    yield from itertools.product(*along)
 
 
 def main() -> None:
@@ -238,7 +274,11 @@ def main() -> None:
         plan, device = Plan.from_json(asked["plan"]), choose_device(compute.device)
         if plan.device_memory and device.type == "cpu":
             raise RunError("the workers' GPU is not on this machine")
-        with tempfile.TemporaryDirectory() as folder, dask.config.set(scheduler="synchronous"):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            dask.config.set(scheduler="synchronous"),
+            few_chunks_at_once(compute.threads),
+        ):
             worker = _Unstored(
                 output=Path(folder) / "probe.zarr",
                 resolved=resolved,

@@ -53,7 +53,7 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     if watch.stopped:
         watch.save(state)
         raise KeyboardInterrupt
-    fits = _judge(worker, dataset, problem, state, history, within(solved, region))
+    fits = judge(worker, dataset, problem, state, history, within(solved, region))
     if known := worker.stored_meanwhile(stage, block):
         return known
     return {
@@ -66,7 +66,7 @@ def solve_block(worker: Worker, stage: int, block: int, region: Region) -> Facts
     }
 
 
-def _judge(
+def judge(
     worker: Worker, dataset: xr.Dataset, problem: Problem, state: State, history: History, inner: Mapping[str, slice]
 ) -> dict[str, float]:
     """Note the last iteration in the history, and how well the block fits; A(x) − y is computed once for both."""

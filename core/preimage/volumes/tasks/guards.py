@@ -1,4 +1,4 @@
-"""What a run does about Ctrl-C and about disks."""
+"""What a run does about Ctrl-C, about disks, and about how much is done at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import zarr
 
 from preimage.errors import RunError
 
@@ -56,6 +57,17 @@ def device_errors(task: Task) -> Iterator[None]:
             f"{task} needs more memory than its device has ({said}). Finished blocks are kept. "
             "Smaller blocks need less: give the run compute.blocks, or less compute.device_memory than the device has"
         ) from error
+
+
+@contextmanager
+def few_chunks_at_once(threads: int) -> Iterator[None]:
+    """Have Zarr read and write as many chunks at once as a worker has threads, and one more, to wait for the disk.
+
+    Otherwise these are ten, each of them in memory two or three times: what a block needs would be another by each run,
+    and more than is planned.
+    """
+    with zarr.config.set({"async.concurrency": threads + 1}):
+        yield
 
 
 @contextmanager

@@ -80,14 +80,12 @@ class History:
     def _note(self, problem: Problem, state: State) -> Any:
         with torch.no_grad():
             predicted = problem.operator(state.x)
-            misfit = problem.misfit(state.x, predicted)
+            objective = float(self.solver.objective(problem, state.x, predicted).sum())
+            misfit = problem.misfit(state.x, predicted)  # last: fewer arrays as large as the data at once
             residual = float(problem.residual(state.x, misfit=misfit).max())
             if not math.isfinite(residual) and not _is_finite(problem, misfit):
                 raise diverged(self.name, state, self.solver.stop)
-            self.rows[state.iteration] = {
-                "objective": float(self.solver.objective(problem, state.x, predicted).sum()),
-                "residual": residual,
-            }
+            self.rows[state.iteration] = {"objective": objective, "residual": residual}
         return misfit
 
     def check_finite(self, state: State) -> None:

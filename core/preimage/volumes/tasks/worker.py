@@ -32,6 +32,7 @@ from preimage.volumes.planning.plan import Plan, Region, slices
 from preimage.volumes.resolve import Resolved, resolve
 from preimage.volumes.tasks.block import solve_block, store_block
 from preimage.volumes.tasks.fitting import fit
+from preimage.volumes.tasks.guards import few_chunks_at_once
 from preimage.volumes.tasks.numbers import numbers_of_block
 from preimage.volumes.tasks.preparing import apply, cropped
 from preimage.volumes.tasks.rounds import do_round
@@ -90,6 +91,10 @@ class Worker:
             raise KeyboardInterrupt
         if (place := task.marker) and (known := self.beside.read(*place)):
             return known  # a worker that was given it before has gone on with it, though its driver was gone
+        with few_chunks_at_once(self.compute.threads):
+            return self._done(task)
+
+    def _done(self, task: Task) -> Facts:
         started = time.perf_counter()
         facts: Facts = {"stage": task.stage, "block": task.index}
         match task.kind:
@@ -106,7 +111,7 @@ class Worker:
                 facts |= does(self, task.stage, task.index, region)
         seconds = facts.get("seconds", 0.0) + time.perf_counter() - started  # those of the rounds before, if any
         facts |= {"seconds": round(seconds, 4), "peak": peak()}
-        if place:
+        if place := task.marker:
             if known := self.stored_meanwhile(*place):
                 return known
             self.beside.mark(*place, facts)
@@ -285,7 +290,7 @@ def open_worker(
     return Worker(
         output=output,
         resolved=resolved or resolve_here(builder, record),
-        plan=Plan.from_json(record["plan"]),
+        plan=Plan.of(record),
         compute=ComputeSettings.model_validate(recipe["compute"]),
         history=OutputSettings.model_validate(recipe["output"]).history,
         device=torch.device(record["device"]),
