@@ -24,7 +24,8 @@ from preimage_variational.solvers.gradient_descent import GradientDescent
 
 N, NOISE = 20, 0.2
 SPACE = Space(("y", "x"), (N, N), torch.complex128)
-SOLVER = GradientDescent(rule="lipschitz", momentum="nesterov", max_iter=4)
+SOLVER = GradientDescent(rule="fixed", step=1.0, momentum="nesterov", max_iter=4)
+"""The step of data terms whose operators have the norm 1: how steep a network is, nobody says."""
 
 
 class Learned(nn.Module):

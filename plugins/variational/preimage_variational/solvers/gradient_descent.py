@@ -14,7 +14,7 @@ from torch import Tensor
 
 import preimage
 from preimage import Memory, Scalar, hookimpl
-from preimage.errors import DataError, RequestError
+from preimage.errors import CapabilityError, DataError, RequestError
 from preimage.likelihoods import Gaussian, has_barrier
 from preimage.offers import offers
 from preimage.operators import LinearOperator, Operator, hstack
@@ -253,10 +253,20 @@ class GradientDescent(Solver):
 
 
 def _steepest(problem: Problem) -> float:
-    """How much the priors add to the Lipschitz constant of the gradient: over the unknowns the most."""
+    """How much the priors add to the Lipschitz constant of the gradient: over the unknowns the most.
+
+    Raises
+    ------
+    CapabilityError : a prior does not say.
+    """
     of: dict[str | None, float] = {None: 0.0}
     for prior, on in zip(problem.priors, problem.on, strict=True):
-        known: Any = offers(prior, LipschitzGradient)
+        known = offers(prior, LipschitzGradient)
+        if known is None:
+            raise CapabilityError(
+                f"the prior {type(prior).__name__} does not say how steep its gradient becomes, by lipschitz(): "
+                'rule = "lipschitz" needs that; take another rule'
+            )
         of[on] = of.get(on, 0.0) + known.lipschitz()
     return of.pop(None) + max(of.values(), default=0.0)
 

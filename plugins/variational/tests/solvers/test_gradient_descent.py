@@ -399,6 +399,9 @@ def test_what_a_rule_needs_is_asked_for():
         solve(GradientDescent(rule="line-search"), learnt)
     with pytest.raises(CapabilityError, match=r"prior 1 \(Slope\) is no LipschitzGradient"):
         solve(GradientDescent(rule="lipschitz"), replace(_regression(), priors=(Slope(),), on=(None,)))
+    solver, problem = GradientDescent(rule="lipschitz"), replace(_regression(), priors=(Slope(),), on=(None,))
+    with pytest.raises(CapabilityError, match="the prior Slope does not say how steep .* take another rule"):
+        solver.step(problem, solver.start(problem))  # by hand
 
 
 def test_steps_and_the_gradient_of_a_prior_can_be_trained():
