@@ -148,8 +148,11 @@ def test_memory_does_not_grow_with_the_volume(store, noise, tmp_path, monkeypatc
     peaks = []
     for n in (64, 128, 384):  # the first imports what is imported late
         path = store(noise(n, 64, 64), ("z", "y", "x"), chunks={"z": n, "y": 64, "x": 1})
-        tracemalloc.start()
-        export(path, tmp_path / f"{n}{suffix}")
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        found = []
+        for i in range(3):  # the least: what a thread of Zarr's is late to free only adds
+            tracemalloc.start()
+            export(path, tmp_path / f"{n}-{i}{suffix}")
+            found.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        peaks.append(min(found))
     assert peaks[2] < 1.1 * peaks[1]
