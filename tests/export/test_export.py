@@ -147,7 +147,7 @@ def test_memory_does_not_grow_with_the_volume(store, noise, tmp_path, monkeypatc
     monkeypatch.setattr(nifti, "LIMIT", 2**18)
     peaks = []
     for n in (64, 128, 384):  # the first imports what is imported late
-        path = store(noise(n, 64, 64), ("z", "y", "x"), chunks={"z": n, "y": 64, "x": 1})
+        path = store(noise(n, 64, 64), ("z", "y", "x"), chunks={"z": 64, "y": 64, "x": 1})
         found = []
         for i in range(3):  # the least: what a thread of Zarr's is late to free only adds
             tracemalloc.start()
