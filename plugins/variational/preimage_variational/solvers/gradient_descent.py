@@ -109,6 +109,9 @@ class GradientDescent(Solver):
     retrieval via Wirtinger flow, 2015.
     """
 
+    n_priors = range(MANY)
+    """How many priors it takes."""
+
     def __init__(
         self,
         step: Step = 1.0,
@@ -127,13 +130,17 @@ class GradientDescent(Solver):
         self.couples = rule != "lipschitz"  # a fixed step too is halved for all of the block, before a barrier
         self.stop = Stop(max_iter, tolerance)
         bound = rule == "lipschitz"
-        more: dict[Rule, tuple[Any, ...]] = {"lipschitz": (LipschitzGradient,), "line-search": (Valued,)}
         self.needs = Needs(
             operator=(LinearOperator,) if bound else (Operator,),
-            prior=(Differentiable, *more.get(rule, ())),
-            priors=range(MANY),
+            prior=self._of_a_prior(rule),
+            priors=self.n_priors,
             likelihood=(Gaussian,) if bound else (),
         )
+
+    def _of_a_prior(self, rule: Rule) -> tuple[Any, ...]:
+        """What a step asks of each."""
+        more: dict[Rule, tuple[Any, ...]] = {"lipschitz": (LipschitzGradient,), "line-search": (Valued,)}
+        return (Differentiable, *more.get(rule, ()))
 
     def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
         """Steps of their own are for every unknown."""

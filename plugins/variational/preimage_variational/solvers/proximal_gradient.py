@@ -10,13 +10,11 @@ import xarray as xr
 
 from preimage import Memory, Scalar, hookimpl
 from preimage.errors import RequestError
-from preimage.likelihoods import Gaussian
-from preimage.operators import Identity, LinearOperator, Operator, hstack
+from preimage.operators import Identity, hstack
 from preimage.priors import Proximable
 from preimage.problem import Problem
-from preimage.solving import Needs
 from preimage_variational.solvers import gradient_descent
-from preimage_variational.solvers.gradient_descent import GradientDescent
+from preimage_variational.solvers.gradient_descent import GradientDescent, Rule
 from preimage_variational.solvers.terms import Term, prior_terms
 
 
@@ -39,15 +37,10 @@ class ProximalGradient(GradientDescent):
     a comparison, 1982.
     """
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        bound = self.rule == "lipschitz"
-        self.needs = Needs(
-            operator=(LinearOperator,) if bound else (Operator,),
-            prior=(Proximable,),
-            priors=range(1, 2),
-            likelihood=(Gaussian,) if bound else (),
-        )
+    n_priors = range(1, 2)
+
+    def _of_a_prior(self, rule: Rule) -> tuple[Any, ...]:
+        return (Proximable,)
 
     def check_unknowns(self, unknowns: Sequence[str], on: Sequence[str | None]) -> None:
         """Steps of their own are for every unknown, and then the prior is for one of them."""
