@@ -19,6 +19,7 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.packages: set[str] = set()
+        self.distributions: set[str] = set()
 
     def install(
         self,
@@ -30,6 +31,7 @@ class Lab:
         folder: Path | None = None,
     ) -> None:
         """Write a distribution: `modules` are sources by dotted name, `entry_points` targets by group and name."""
+        self.distributions.add(name)
         folder = folder or self.folder
         folder.mkdir(exist_ok=True)
         for module, source in modules.items():
@@ -53,8 +55,9 @@ class Lab:
         importlib.invalidate_caches()
 
     def registry(self, **policy: object) -> Registry:
-        """The registry of what is installed here alone, whatever packs the environment has."""
-        return Registry(Policy.model_validate({"trust": {"allow": ["lab-*"]}, **policy}))
+        """The registry of the labs that are installed here alone, whatever packs and labs the environment has."""
+        ours = sorted(name for name in self.distributions if name.startswith("lab-"))
+        return Registry(Policy.model_validate({"trust": {"allow": ours or ["lab-none"]}, **policy}))
 
     def forget(self) -> None:
         """Forget what was imported."""
