@@ -3,9 +3,8 @@
 The run reads its data, hands them to its second stage by a store once the readout is transformed, looks at its
 objective, writes results with checksums and digests, marks blocks as done, and ends with a report. The loop does none
 of that: it transforms the readout, and solves block after block by `preimage.reconstruct`. What the run takes beyond
-the loop goes with the data, whatever is done to them: reading, most of it decompression, writing, and A(x) for the
-objective at every tenth iteration and at the end. Few iterations of a cheap solver are too little for that to be a
-quarter.
+the loop goes with the data, whatever is done to them: reading and decompression, writing, and A(x) for the objective at
+every tenth iteration and at the end. Few iterations of a cheap solver are too little for that to be a quarter.
 """
 
 from __future__ import annotations
